@@ -1,0 +1,33 @@
+//! jobmon runs a job unchanged, keeps its result in a local registry, and makes the registry's truth visible in Prometheus.
+//!
+//! # The flow
+//!
+//! Facts flow one way; no later stage is imported by an earlier one.
+//!
+//! ```text
+//! argv, environment, files
+//!   ─► cli         what was typed                          (clap, data only)
+//!   ─► config      default ◄ files ◄ environment ◄ flags   (pure merge; where each value came from)
+//!   ─► supervise   the process, its signals and its end    (Execution: raw facts)
+//!   ─► record      what the facts mean                     (RunRecord: named and judged)
+//!   ─► registry    what is kept on this host               (journal, history, group state, what is owed)
+//!   ─► delivery    which gateway is owed which group       (Delivered, Pending, Rejected)
+//!   ─► sinks       bytes out                               (Pushgateway, textfile)
+//! ```
+//!
+//! Beside the flow: [`janitor`] (list and clear groups of a gateway), [`generate`] (rules, dashboard and other files for
+//! the Prometheus side), [`doctor`] (walks the chain and says what is wrong), [`manual`] (manual pages and completions),
+//! [`render`] (tables and words for people).
+//! [`commands`] holds one straight-line function for each subcommand.
+//!
+//! # What is absent
+//!
+//! - The exit status of `jobmon run` is a function of [`supervise::Execution`] alone: nothing below `supervise` can change it.
+//! - Nothing above `sinks` speaks HTTP, nothing outside `registry` speaks SQL, nothing outside `supervise::sys` is unsafe.
+//! - Only `commands` and `render` print.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod exit_code;
+pub mod grouping;
+pub mod schedule;
