@@ -28,6 +28,9 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
+pub mod config;
 pub mod exit_code;
 pub mod grouping;
+pub mod manual;
 pub mod schedule;

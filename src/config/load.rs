@@ -1,0 +1,272 @@
+//! The edge of configuration: reads files, environment, host name and home folder, and nothing else.
+//!
+//! Stands between the start of jobmon and the start of the job, so it does little: on a host without configuration files
+//! it opens two files that do not exist.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::layer::{Entry, Layers, Origin, Raw, flags_layer, variables_layer};
+use super::resolve::{Facts, job_name, resolve};
+use super::secret::world_readable;
+use super::setting::Setting;
+use super::{Config, Header, UsageError, Warning, file, parse};
+use crate::cli::Flags;
+
+const SYSTEM_FILE: &str = "/etc/jobmon/config.toml";
+
+/// A longer file is not a configuration.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// What happens when the file that `--config` or `JOBMON_CONFIG` name cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplicitFile {
+    /// A warning: for a job, which runs whatever becomes of its configuration.
+    MayFail,
+    /// An error: for commands that act on gateways or the registry, perhaps on the wrong ones.
+    MustLoad,
+}
+
+/// Reads everything and resolves it. `command` is the first word of the command, if there is one; see [`first_word`].
+///
+/// # Errors
+///
+/// Bad usage: a flag means nothing, or with [`ExplicitFile::MustLoad`] the named file cannot be used.
+pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) -> Result<Config, UsageError> {
+    let mut warnings = Vec::new();
+    let facts = facts(command);
+    let variables: Vec<(OsString, OsString)> = env::vars_os().collect();
+    let mut layers = Layers::default();
+    layers.add(variables_layer(variables.iter().map(|(name, value)| (&**name, &**value)), &mut warnings));
+    layers.add(flags_layer(flags));
+    layers.add(credentials_layer());
+
+    // What is wrong with the name is said once, by the merge.
+    let job = job_name(&layers, &facts, &mut Vec::new())?.map(|(name, _)| name);
+    let job = job.as_ref().map(|name| name.as_str());
+    let implied = [Some(PathBuf::from(SYSTEM_FILE)), user_file(&facts)];
+    for path in implied.into_iter().flatten() {
+        match read_implied(&path) {
+            Ok(Some(read)) => layers.add(entries(&path, &read, job, &mut warnings).unwrap_or_default()),
+            Ok(None) => {}
+            Err(error) => warnings.push(Warning::new(format!("{}: {error}; ignored", path.display()))),
+        }
+    }
+    if let Some(path) = explicit_file(&layers) {
+        let before = warnings.len();
+        let read = match read(&path) {
+            Ok(read) => entries(&path, &read, job, &mut warnings),
+            Err(error) => {
+                warnings.push(Warning::new(format!("{}: {error}; ignored", path.display())));
+                None
+            }
+        };
+        match read {
+            Some(entries) => layers.add(entries),
+            None if explicit == ExplicitFile::MustLoad => {
+                let reason = warnings.drain(before..).next().map(|warning| warning.to_string());
+                let reason = reason.unwrap_or_default();
+                let reason = reason.trim_end_matches("; ignored").trim_end_matches("; the whole file is ignored");
+                return Err(UsageError::new(format!("configuration {reason}")));
+            }
+            None => {}
+        }
+    }
+    resolve(&layers, &facts, warnings)
+}
+
+/// The word that names a job: the command itself, or in a shell's line the first word that is not an assignment.
+pub fn first_word(command: &[OsString], shell: Option<&OsStr>) -> Option<OsString> {
+    let Some(line) = shell else { return command.first().cloned() };
+    let line = line.to_string_lossy();
+    let words = shell_words::split(&line).unwrap_or_else(|_| line.split_whitespace().map(str::to_owned).collect());
+    let is_assignment = |word: &str| {
+        word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        })
+    };
+    words.into_iter().find(|word| !is_assignment(word)).map(OsString::from).or_else(|| Some("sh".into()))
+}
+
+fn facts(command: Option<OsString>) -> Facts {
+    let home = set_variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    Facts {
+        host_name: nix::unistd::gethostname().unwrap_or_default(),
+        command,
+        // cron and systemd set HOME; where nobody has, the user database knows.
+        home: home.or_else(home_of_user),
+        is_root: nix::unistd::geteuid().is_root(),
+        state_directory: set_variable("STATE_DIRECTORY"),
+        xdg_state_home: set_variable("XDG_STATE_HOME"),
+        working_directory: env::current_dir().ok(),
+    }
+}
+
+fn home_of_user() -> Option<PathBuf> {
+    nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.dir)
+}
+
+/// A variable that is set and not empty.
+fn set_variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn user_file(facts: &Facts) -> Option<PathBuf> {
+    // XDG Base Directory Specification: a relative path is invalid and ignored.
+    let xdg = set_variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = xdg.or_else(|| facts.home.as_ref().map(|home| home.join(".config")))?;
+    Some(base.join("jobmon/config.toml"))
+}
+
+/// Secrets that systemd put into `$CREDENTIALS_DIRECTORY` (`LoadCredential=jobmon-bearer-token:…`).
+fn credentials_layer() -> Vec<Entry> {
+    let Some(folder) = set_variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else { return Vec::new() };
+    let known = [
+        (Setting::BasicAuthPasswordFile, "jobmon-basic-auth-password"),
+        (Setting::BearerTokenFile, "jobmon-bearer-token"),
+    ];
+    let present =
+        known.into_iter().map(|(setting, name)| (setting, folder.join(name))).filter(|(_, path)| path.exists());
+    present
+        .map(|(setting, path)| {
+            let raw = Raw::Text(path.clone().into_os_string());
+            Entry { setting, raw, origin: Origin::Credential(path) }
+        })
+        .collect()
+}
+
+fn explicit_file(layers: &Layers) -> Option<PathBuf> {
+    layers.of(Setting::Config).find_map(|entry| parse::path(&entry.raw).ok())
+}
+
+struct ReadFile {
+    text: String,
+    mode: u32,
+}
+
+/// A file that need not be there. Only a plain file is read: a pipe of that name would make every job wait for it.
+fn read_implied(path: &Path) -> io::Result<Option<ReadFile>> {
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    match opened {
+        Ok(file) => {
+            let kind = file.metadata()?.file_type();
+            if kind.is_file() || kind.is_char_device() {
+                content(file).map(Some)
+            } else {
+                Err(io::Error::other("not a plain file"))
+            }
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that somebody named; it may be a pipe.
+fn read(path: &Path) -> io::Result<ReadFile> {
+    content(File::open(path)?)
+}
+
+fn content(file: File) -> io::Result<ReadFile> {
+    let mode = file.metadata()?.mode();
+    let mut bytes = Vec::new();
+    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err(io::Error::other(format!("longer than {LONGEST_FILE} bytes")));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(ReadFile { text, mode }),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Err(io::Error::other(format!("not valid UTF-8 in line {line}")))
+        }
+    }
+}
+
+/// The entries of a file, and a warning if it holds a secret that everybody can read.
+fn entries(path: &Path, read: &ReadFile, job: Option<&str>, warnings: &mut Vec<Warning>) -> Option<Vec<Entry>> {
+    let entries = file::parse(&path.to_string_lossy(), &read.text, job, warnings)?;
+    if entries.iter().any(holds_secret) {
+        warnings.extend(world_readable(path, read.mode).map(Warning::new));
+    }
+    Some(entries)
+}
+
+/// Whether somebody who reads the entry learns a secret; most headers are none.
+fn holds_secret(entry: &Entry) -> bool {
+    let is_confidential = |text: &OsStr| Header::parse(text).is_ok_and(|header| header.is_confidential());
+    match (entry.setting, &entry.raw) {
+        (Setting::Gateways, raw) => raw.to_string().contains('@'),
+        (Setting::Headers, Raw::Table(pairs)) => {
+            pairs.iter().any(|(name, ..)| is_confidential(OsStr::new(&format!("{name}: x"))))
+        }
+        (Setting::Headers, raw) => parse::list(raw).is_ok_and(|texts| texts.iter().any(|text| is_confidential(text))),
+        (setting, _) => setting.is_secret(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_that_names_a_job() {
+        let check = |command: &[&str], shell: Option<&str>, expected: Option<&str>| {
+            let command: Vec<OsString> = command.iter().map(OsString::from).collect();
+            assert_eq!(first_word(&command, shell.map(OsStr::new)), expected.map(OsString::from), "{shell:?}");
+        };
+        check(&["/a/b.sh", "x"], None, Some("/a/b.sh"));
+        check(&[""], None, Some(""));
+        check(&[], None, None);
+        check(&[], Some("/a/b.sh | gzip > x"), Some("/a/b.sh"));
+        check(&[], Some("LANG=C A='1 2' '/a b/c.sh' x"), Some("/a b/c.sh"));
+        check(&[], Some("echo 'unbalanced"), Some("echo"));
+        check(&[], Some("A=1"), Some("sh"));
+        check(&[], Some(""), Some("sh"));
+    }
+
+    #[test]
+    fn a_file_with_a_secret_in_it_is_for_its_owner() {
+        let check = |text: &str, mode: u32, expected: bool| {
+            let mut warnings = Vec::new();
+            let read = ReadFile { text: text.to_owned(), mode };
+            entries(Path::new("/c"), &read, None, &mut warnings).unwrap();
+            assert_eq!(!warnings.is_empty(), expected, "{text}: {warnings:?}");
+        };
+        check("bearer-token = \"x\"", 0o100_644, true);
+        check("bearer-token = \"x\"", 0o100_640, false);
+        check("bearer-token-file = \"x\"", 0o100_644, false);
+        check("gateways = [\"http://gw\"]", 0o100_644, false);
+        check("gateways = [\"http://u:p@gw\"]", 0o100_644, true);
+        check("headers = [\"X-Scope-OrgID: ops\"]", 0o100_644, false);
+        check("headers = [\"X-Api-Key: x\"]", 0o100_644, true);
+        check("[headers]\nCookie = \"x\"", 0o100_644, true);
+    }
+
+    #[test]
+    fn commands_that_act_elsewhere_need_the_file_that_was_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let load_with = |explicit| {
+            let flags = Flags::new([("config", vec![path.clone().into_os_string()])], 0);
+            let loaded = load(&flags, None, explicit).map_err(|error| error.to_string());
+            let named = |text: &String| text.contains(path.to_str().unwrap());
+            loaded.map(|config| config.warnings.iter().map(ToString::to_string).filter(named).collect::<Vec<_>>())
+        };
+        let shown = path.display();
+        let missing = "No such file or directory (os error 2)";
+        assert_eq!(load_with(ExplicitFile::MayFail), Ok(vec![format!("{shown}: {missing}; ignored")]));
+        assert_eq!(load_with(ExplicitFile::MustLoad), Err(format!("configuration {shown}: {missing}")));
+        std::fs::write(&path, "job = = 1").unwrap();
+        let error = load_with(ExplicitFile::MustLoad).unwrap_err();
+        assert!(error.starts_with(&format!("configuration {shown}:1: ")) && !error.contains("ignored"), "{error}");
+        std::fs::write(&path, "jbo = \"x\"").unwrap();
+        assert_eq!(load_with(ExplicitFile::MustLoad), {
+            Ok(vec![format!("{shown}:1: unknown setting \"jbo\": did you mean \"job\"?")])
+        });
+    }
+}

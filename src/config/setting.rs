@@ -1,0 +1,329 @@
+//! The table of everything that can be configured, and where each setting can stand.
+//!
+//! Keys of configuration files, `JOBMON_*` variables, the output of `jobmon config` and the manual's section on
+//! configuration all come from this one list.
+
+/// Something that can be configured.
+#[allow(missing_docs, reason = "the table below says what each is called; the help of its flag says what it does")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum Setting {
+    Job,
+    Name,
+    Instance,
+    Scope,
+    Labels,
+    Gateways,
+    Spread,
+    PushTimeout,
+    BasicAuthUser,
+    BasicAuthPassword,
+    BasicAuthPasswordFile,
+    BearerToken,
+    BearerTokenFile,
+    Headers,
+    CaFile,
+    ClientCert,
+    ClientKey,
+    Insecure,
+    NoPush,
+    TextfileDir,
+    Heartbeat,
+    Ttl,
+    Ephemeral,
+    JobMetrics,
+    SuccessCodes,
+    MaxDuration,
+    ExpectEvery,
+    Schedule,
+    Timezone,
+    Grace,
+    Timeout,
+    Signal,
+    KillAfter,
+    Lock,
+    LockWait,
+    LockExitCode,
+    Retries,
+    RetryDelay,
+    Splay,
+    Tail,
+    Quiet,
+    StateDir,
+    HistoryMaxAge,
+    HistoryMaxRuns,
+    Verbose,
+    Config,
+}
+
+/// Where a setting may stand in a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InFile {
+    /// At the top level and in a section `[jobs.NAME]`.
+    Anywhere,
+    /// At the top level only, because it is not a matter of one job.
+    TopLevel,
+    /// Nowhere; the text says why.
+    Never(&'static str),
+}
+
+/// How a setting is called on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// The long flag, without `--`; its help says what the setting does.
+    Long(&'static str),
+    /// No flag; what the setting does.
+    None(&'static str),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Which setting.
+    pub setting: Setting,
+    /// Its key in a configuration file.
+    pub key: &'static str,
+    /// Another spelling of the key that is read too: the plural of a list or the other name of a flag.
+    pub key_alias: Option<&'static str>,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// Another spelling of the variable, likewise.
+    pub variable_alias: Option<&'static str>,
+    /// Its flag.
+    pub flag: Flag,
+    /// Where it may stand in a file.
+    pub in_file: InFile,
+}
+
+impl Setting {
+    /// Its row of the table.
+    pub fn spec(self) -> &'static Spec {
+        &SPECS[self as usize]
+    }
+
+    /// Its key in a configuration file, which is also what people see it called.
+    pub fn key(self) -> &'static str {
+        self.spec().key
+    }
+
+    /// Whether its value may only be shown masked, and its variable is kept from the job.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::BasicAuthPassword | Self::BearerToken | Self::Headers)
+    }
+
+    /// The setting that a file calls `key`.
+    pub fn by_key(key: &str) -> Option<Self> {
+        let named = |spec: &&Spec| spec.key == key || spec.key_alias == Some(key);
+        SPECS.iter().find(named).map(|spec| spec.setting)
+    }
+
+    /// The setting of the environment variable `name`, and whether that is the name it should have.
+    pub fn by_variable(name: &str) -> Option<(Self, bool)> {
+        let named = |spec: &&Spec| spec.variable == name || spec.variable_alias == Some(name);
+        SPECS.iter().find(named).map(|spec| (spec.setting, spec.variable == name))
+    }
+}
+
+impl Spec {
+    /// The id of the flag on the command line, if there is one: the long name with `_` for `-`.
+    pub fn flag_id(&self) -> Option<String> {
+        match self.flag {
+            Flag::Long(long) => Some(long.replace('-', "_")),
+            Flag::None(_) => None,
+        }
+    }
+}
+
+/// Variables that jobmon reads or sets and that are no settings.
+pub const OTHER_VARIABLES: [&str; 1] = ["JOBMON_METRICS_FILE"];
+
+const fn anywhere(setting: Setting, key: &'static str, variable: &'static str) -> Spec {
+    Spec {
+        setting,
+        key,
+        key_alias: None,
+        variable,
+        variable_alias: None,
+        flag: Flag::Long(key),
+        in_file: InFile::Anywhere,
+    }
+}
+
+const fn plural(spec: Spec, flag: &'static str, variable_alias: &'static str) -> Spec {
+    Spec { key_alias: Some(flag), flag: Flag::Long(flag), variable_alias: Some(variable_alias), ..spec }
+}
+
+const fn without_flag(spec: Spec, about: &'static str) -> Spec {
+    Spec { flag: Flag::None(about), ..spec }
+}
+
+const fn top_level(spec: Spec) -> Spec {
+    Spec { in_file: InFile::TopLevel, ..spec }
+}
+
+const fn not_in_files(spec: Spec, reason: &'static str) -> Spec {
+    Spec { in_file: InFile::Never(reason), ..spec }
+}
+
+/// Every setting, in the order in which they are shown.
+pub static SPECS: [Spec; 46] = {
+    use Setting as S;
+    [
+        anywhere(S::Job, "job", "JOBMON_JOB"),
+        not_in_files(
+            anywhere(S::Name, "name", "JOBMON_NAME"),
+            "it selects the section [jobs.NAME]: write --name on the command line",
+        ),
+        anywhere(S::Instance, "instance", "JOBMON_INSTANCE"),
+        anywhere(S::Scope, "scope", "JOBMON_SCOPE"),
+        plural(anywhere(S::Labels, "labels", "JOBMON_LABELS"), "label", "JOBMON_LABEL"),
+        plural(anywhere(S::Gateways, "gateways", "JOBMON_GATEWAY"), "gateway", "JOBMON_GATEWAYS"),
+        anywhere(S::Spread, "spread", "JOBMON_SPREAD"),
+        anywhere(S::PushTimeout, "push-timeout", "JOBMON_PUSH_TIMEOUT"),
+        anywhere(S::BasicAuthUser, "basic-auth-user", "JOBMON_BASIC_AUTH_USER"),
+        without_flag(
+            anywhere(S::BasicAuthPassword, "basic-auth-password", "JOBMON_BASIC_AUTH_PASSWORD"),
+            "Password for basic authentication",
+        ),
+        anywhere(S::BasicAuthPasswordFile, "basic-auth-password-file", "JOBMON_BASIC_AUTH_PASSWORD_FILE"),
+        without_flag(anywhere(S::BearerToken, "bearer-token", "JOBMON_BEARER_TOKEN"), "Bearer token"),
+        anywhere(S::BearerTokenFile, "bearer-token-file", "JOBMON_BEARER_TOKEN_FILE"),
+        plural(anywhere(S::Headers, "headers", "JOBMON_HEADERS"), "header", "JOBMON_HEADER"),
+        anywhere(S::CaFile, "ca-file", "JOBMON_CA_FILE"),
+        anywhere(S::ClientCert, "client-cert", "JOBMON_CLIENT_CERT"),
+        anywhere(S::ClientKey, "client-key", "JOBMON_CLIENT_KEY"),
+        anywhere(S::Insecure, "insecure", "JOBMON_INSECURE"),
+        anywhere(S::NoPush, "no-push", "JOBMON_NO_PUSH"),
+        anywhere(S::TextfileDir, "textfile-dir", "JOBMON_TEXTFILE_DIR"),
+        anywhere(S::Heartbeat, "heartbeat", "JOBMON_HEARTBEAT"),
+        Spec {
+            key_alias: Some("clear-after"),
+            variable_alias: Some("JOBMON_CLEAR_AFTER"),
+            flag: Flag::Long("clear-after"),
+            ..anywhere(S::Ttl, "ttl", "JOBMON_TTL")
+        },
+        anywhere(S::Ephemeral, "ephemeral", "JOBMON_EPHEMERAL"),
+        anywhere(S::JobMetrics, "job-metrics", "JOBMON_JOB_METRICS"),
+        anywhere(S::SuccessCodes, "success-codes", "JOBMON_SUCCESS_CODES"),
+        anywhere(S::MaxDuration, "max-duration", "JOBMON_MAX_DURATION"),
+        anywhere(S::ExpectEvery, "expect-every", "JOBMON_EXPECT_EVERY"),
+        anywhere(S::Schedule, "schedule", "JOBMON_SCHEDULE"),
+        anywhere(S::Timezone, "timezone", "JOBMON_TIMEZONE"),
+        anywhere(S::Grace, "grace", "JOBMON_GRACE"),
+        anywhere(S::Timeout, "timeout", "JOBMON_TIMEOUT"),
+        anywhere(S::Signal, "signal", "JOBMON_SIGNAL"),
+        anywhere(S::KillAfter, "kill-after", "JOBMON_KILL_AFTER"),
+        anywhere(S::Lock, "lock", "JOBMON_LOCK"),
+        anywhere(S::LockWait, "lock-wait", "JOBMON_LOCK_WAIT"),
+        anywhere(S::LockExitCode, "lock-exit-code", "JOBMON_LOCK_EXIT_CODE"),
+        anywhere(S::Retries, "retries", "JOBMON_RETRIES"),
+        anywhere(S::RetryDelay, "retry-delay", "JOBMON_RETRY_DELAY"),
+        anywhere(S::Splay, "splay", "JOBMON_SPLAY"),
+        anywhere(S::Tail, "tail", "JOBMON_TAIL"),
+        anywhere(S::Quiet, "quiet", "JOBMON_QUIET"),
+        top_level(anywhere(S::StateDir, "state-dir", "JOBMON_STATE_DIR")),
+        without_flag(
+            top_level(anywhere(S::HistoryMaxAge, "history-max-age", "JOBMON_HISTORY_MAX_AGE")),
+            "How long runs are kept in the history; \"off\": for ever",
+        ),
+        without_flag(
+            top_level(anywhere(S::HistoryMaxRuns, "history-max-runs", "JOBMON_HISTORY_MAX_RUNS")),
+            "How many runs of each group are kept in the history; \"off\": all",
+        ),
+        top_level(anywhere(S::Verbose, "verbose", "JOBMON_VERBOSE")),
+        not_in_files(
+            anywhere(S::Config, "config", "JOBMON_CONFIG"),
+            "a file cannot name another one: write --config on the command line",
+        ),
+    ]
+};
+
+/// Variables that may hold a secret whatever their value is; they are taken out of the job's environment.
+pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+    SPECS
+        .iter()
+        .filter(|spec| spec.setting.is_secret())
+        .flat_map(|spec| std::iter::once(spec.variable).chain(spec.variable_alias))
+}
+
+/// The one of `known` that `typed` was probably meant to be: at most two edits away, or three in a long word.
+pub fn near_miss<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = typed.to_lowercase().replace('_', "-");
+    let allowed = match typed.len() {
+        0..=3 => 1,
+        4..=9 => 2,
+        _ => 3,
+    };
+    known
+        .into_iter()
+        .map(|word| (edit_distance(&folded, &word.to_lowercase().replace('_', "-")), word))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string
+/// alignment).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_its_rows_in_the_order_of_the_enumeration() {
+        for (index, spec) in SPECS.iter().enumerate() {
+            assert_eq!(spec.setting as usize, index, "{}", spec.key);
+            assert_eq!(Setting::by_key(spec.key), Some(spec.setting));
+            assert_eq!(Setting::by_variable(spec.variable), Some((spec.setting, true)));
+        }
+    }
+
+    #[test]
+    fn no_two_settings_share_a_name() {
+        let keys: Vec<&str> = SPECS.iter().flat_map(|spec| std::iter::once(spec.key).chain(spec.key_alias)).collect();
+        let variables: Vec<&str> =
+            SPECS.iter().flat_map(|spec| std::iter::once(spec.variable).chain(spec.variable_alias)).collect();
+        for names in [keys, variables] {
+            let unique: std::collections::BTreeSet<&&str> = names.iter().collect();
+            assert_eq!(unique.len(), names.len(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_has_no_flag_that_carries_it() {
+        for spec in SPECS.iter().filter(|spec| spec.setting.is_secret() && spec.setting != Setting::Headers) {
+            assert!(matches!(spec.flag, Flag::None(_)), "{}", spec.key);
+        }
+    }
+
+    #[test]
+    fn near_misses() {
+        let check = |typed: &str, expected: Option<&str>| {
+            assert_eq!(near_miss(typed, SPECS.iter().map(|spec| spec.key)), expected, "{typed}");
+        };
+        check("gatewys", Some("gateways"));
+        check("push_timeout", Some("push-timeout"));
+        check("push-timout", Some("push-timeout"));
+        check("tiemout", Some("timeout"));
+        check("jbo", Some("job"));
+        check("Timeout", Some("timeout"));
+        check("colour", None);
+    }
+}
