@@ -34,3 +34,4 @@ pub mod exit_code;
 pub mod grouping;
 pub mod manual;
 pub mod schedule;
+pub mod supervise;
