@@ -31,7 +31,10 @@
 pub mod cli;
 pub mod config;
 pub mod exit_code;
+pub mod exposition;
 pub mod grouping;
 pub mod manual;
+pub mod record;
+pub mod registry;
 pub mod schedule;
 pub mod supervise;

@@ -1,0 +1,479 @@
+//! Metrics that jobs write themselves: text format 0.0.4, read strictly, so that nothing goes to a gateway that it would
+//! refuse, or take for something else.
+//!
+//! Follows "Exposition formats" of the Prometheus documentation, and refuses what a Pushgateway refuses (timestamps), what
+//! would disable or confuse it (names of its own), and what belongs to jobmon (the families and labels of the group).
+//! Lines of one family may stand apart, because jobs append them as they come; they are written together.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::grouping::GroupingKey;
+use crate::registry::metrics::FAMILIES;
+
+/// More than this belongs into a database: every push costs every other client of a gateway time.
+pub const LARGEST: usize = 1 << 20;
+
+/// Metric families, no two of which share a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exposition {
+    families: Vec<Family>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Family {
+    name: String,
+    kind: Kind,
+    typed: bool,
+    /// As written, escapes included.
+    help: Option<String>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    Untyped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sample {
+    name: String,
+    /// Values without escapes.
+    labels: Labels,
+    value: String,
+}
+
+/// Names and values.
+type Labels = Vec<(String, String)>;
+
+/// What is wrong with one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Counted from 1.
+    pub line: usize,
+    /// In words.
+    pub reason: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// What the same sample twice means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// A mistake.
+    Refuse,
+    /// The later one is newer: a job appends as it goes on, and another attempt appends again.
+    LastWins,
+}
+
+/// Reads metrics for the group of `key`. Lines with a flaw are left out; the others mean what they would mean without
+/// them.
+pub fn read(bytes: &[u8], key: &GroupingKey, repeated: Repeated) -> (Exposition, Vec<Flaw>) {
+    let mut reader = Reader { key: Some(key), repeated, families: Vec::new(), seen: HashMap::new() };
+    let flaws = reader.read(bytes);
+    (reader.finish(), flaws)
+}
+
+impl Exposition {
+    /// Reads what [`to_text`](Self::to_text) wrote.
+    pub fn from_text(text: &str) -> Self {
+        let mut reader = Reader { key: None, repeated: Repeated::LastWins, families: Vec::new(), seen: HashMap::new() };
+        reader.read(text.as_bytes());
+        reader.finish()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
+
+    /// These families, and those of `older` that share no name with them.
+    pub fn or(mut self, older: Self) -> Self {
+        let others = older.without(&self);
+        self.families.extend(others.families);
+        self
+    }
+
+    /// These families, less those that share a name with one of `others`.
+    pub fn without(mut self, others: &Self) -> Self {
+        let taken: Vec<String> = others.families.iter().flat_map(Family::names).collect();
+        self.families.retain(|family| !family.names().iter().any(|name| taken.contains(name)));
+        self
+    }
+
+    /// The families in text format, each with `labels` before its own.
+    pub fn to_text<'a>(&self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+        let common: String = labels.into_iter().map(|(name, value)| label(name, value)).collect();
+        let mut text = String::new();
+        for family in &self.families {
+            family.write(&common, &mut text).expect("writing to a String cannot fail");
+        }
+        text
+    }
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Counter, "counter"),
+        (Self::Gauge, "gauge"),
+        (Self::Histogram, "histogram"),
+        (Self::Summary, "summary"),
+        (Self::Untyped, "untyped"),
+    ];
+
+    /// Endings of the names of its samples.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Histogram => &["_bucket", "_sum", "_count"],
+            Self::Summary => &["", "_sum", "_count"],
+            _ => &[""],
+        }
+    }
+}
+
+impl Family {
+    /// The names that no other family may use.
+    fn names(&self) -> Vec<String> {
+        let endings = self.kind.endings().iter().copied();
+        endings
+            .chain((self.kind == Kind::Histogram).then_some(""))
+            .map(|ending| format!("{}{ending}", self.name))
+            .collect()
+    }
+
+    fn write(&self, common: &str, text: &mut String) -> fmt::Result {
+        let Self { name, kind, help, samples, .. } = self;
+        let kind = Kind::ALL.iter().find(|(known, _)| known == kind).map_or("untyped", |(_, word)| word);
+        if let Some(help) = help {
+            writeln!(text, "# HELP {name} {help}")?;
+        }
+        writeln!(text, "# TYPE {name} {kind}")?;
+        for sample in samples {
+            let own: String = sample.labels.iter().map(|(name, value)| label(name, value)).collect();
+            match format!("{common}{own}").trim_end_matches(',') {
+                "" => writeln!(text, "{} {}", sample.name, sample.value)?,
+                labels => writeln!(text, "{}{{{labels}}} {}", sample.name, sample.value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn label(name: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{name}=\"{value}\",")
+}
+
+/// Name and labels of a sample, and where it was read: the line, the family and its place there.
+type Seen = HashMap<(String, Labels), (usize, usize, usize)>;
+
+struct Reader<'a> {
+    /// None for what was checked before.
+    key: Option<&'a GroupingKey>,
+    repeated: Repeated,
+    families: Vec<Family>,
+    seen: Seen,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, bytes: &[u8]) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        for (line, bytes) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+            if let Err(reason) = self.line(line, bytes) {
+                flaws.push(Flaw { line, reason });
+            }
+        }
+        flaws
+    }
+
+    fn finish(mut self) -> Exposition {
+        self.families.retain(|family| !family.samples.is_empty());
+        Exposition { families: self.families }
+    }
+
+    fn line(&mut self, number: usize, bytes: &[u8]) -> Result<(), String> {
+        let Some(bytes) = bytes.strip_suffix(b"\n") else {
+            return Err("no line feed at its end: it may have been cut short".to_owned());
+        };
+        if bytes.ends_with(b"\r") {
+            return Err("a carriage return at its end: write line feeds alone".to_owned());
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| "not valid UTF-8".to_owned())?;
+        let text = text.trim_matches([' ', '\t']);
+        match text.strip_prefix('#') {
+            _ if text.is_empty() => Ok(()),
+            Some(comment) => self.comment(comment),
+            None => self.sample(number, text),
+        }
+    }
+
+    fn comment(&mut self, comment: &str) -> Result<(), String> {
+        let (word, rest) = first_word(comment.trim_start_matches([' ', '\t']));
+        let (name, rest) = first_word(rest);
+        if (word != "HELP" && word != "TYPE") || name.is_empty() {
+            return Ok(());
+        }
+        check_metric_name(name)?;
+        if word == "HELP" {
+            check_escapes(rest)?;
+            let family = self.family(name, Kind::Untyped)?;
+            family.help.get_or_insert_with(|| rest.to_owned());
+            return Ok(());
+        }
+        let known = Kind::ALL.iter().find(|(_, word)| *word == rest);
+        let (kind, _) =
+            known.ok_or_else(|| format!("type {rest:?}: not counter, gauge, histogram, summary or untyped"))?;
+        if let Some(family) = self.families.iter().find(|family| family.name == name) {
+            if family.typed && family.kind != *kind {
+                return Err(format!("another type of {name} than before"));
+            }
+            if !family.typed && !family.samples.is_empty() {
+                return Err(format!("TYPE after a sample of {name}"));
+            }
+        }
+        let candidate = Family { kind: *kind, ..Family::new(name) };
+        self.check_names(&candidate)?;
+        let family = self.family(name, *kind)?;
+        (family.kind, family.typed) = (*kind, true);
+        Ok(())
+    }
+
+    /// The family of that name; a new one if there is none.
+    fn family(&mut self, name: &str, kind: Kind) -> Result<&mut Family, String> {
+        let index = match self.families.iter().position(|family| family.name == name) {
+            Some(index) => index,
+            None => {
+                let family = Family { kind, ..Family::new(name) };
+                self.check_names(&family)?;
+                self.families.push(family);
+                self.families.len() - 1
+            }
+        };
+        Ok(&mut self.families[index])
+    }
+
+    /// Whether a family can be part of this group beside the others.
+    fn check_names(&self, family: &Family) -> Result<(), String> {
+        let names = family.names();
+        let others = self.families.iter().filter(|other| other.name != family.name);
+        for other in others {
+            if let Some(name) = other.names().into_iter().find(|name| names.contains(name)) {
+                return Err(format!("{name} is part of {}", other.name));
+            }
+        }
+        if self.key.is_none() {
+            return Ok(());
+        }
+        for name in &names {
+            if FAMILIES.iter().any(|own| own.name == name) {
+                return Err(format!("{name} is a metric of jobmon's own"));
+            }
+            let of_the_gateway = ["push_time_seconds", "push_failure_time_seconds", "labels", "last_push_successful"];
+            let prefixes = ["pushgateway_", "promhttp_", "go_", "process_"];
+            if of_the_gateway.contains(&name.as_str()) || prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+                return Err(format!("{name} is a name that the Pushgateway uses itself"));
+            }
+            if name == "up" || name.starts_with("scrape_") || name.starts_with("ALERTS") {
+                return Err(format!("{name} is a name that Prometheus uses itself"));
+            }
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, number: usize, text: &str) -> Result<(), String> {
+        let (name, rest) = text.split_at(text.find([' ', '\t', '{']).unwrap_or(text.len()));
+        check_metric_name(name)?;
+        let rest = rest.trim_start_matches([' ', '\t']);
+        let (mut labels, rest) = match rest.strip_prefix('{') {
+            Some(rest) => self.labels(rest)?,
+            None => (Vec::new(), rest),
+        };
+        let (value, rest) = first_word(rest.trim_start_matches([' ', '\t']));
+        let (number_value, value) = read_value(value)?;
+        if !rest.is_empty() {
+            return Err(format!("{rest:?} after the value: a Pushgateway takes no timestamps"));
+        }
+        let index = self.family_of_sample(name)?;
+        check_sample(&self.families[index], name, &labels, number_value)?;
+        labels.sort();
+        let identity = (name.to_owned(), labels.clone());
+        let samples = &mut self.families[index].samples;
+        let sample = Sample { name: name.to_owned(), labels, value };
+        match self.seen.get(&identity) {
+            Some((line, ..)) if self.repeated == Repeated::Refuse => {
+                return Err(format!("the same sample as in line {line}"));
+            }
+            Some((_, family, place)) => self.families[*family].samples[*place] = sample,
+            None => {
+                self.seen.insert(identity, (number, index, samples.len()));
+                samples.push(sample);
+            }
+        }
+        Ok(())
+    }
+
+    /// The family that a sample of that name belongs to.
+    fn family_of_sample(&mut self, name: &str) -> Result<usize, String> {
+        let owner = self.families.iter().position(|family| {
+            let ending = name.strip_prefix(&family.name);
+            ending.is_some_and(|ending| family.kind.endings().contains(&ending))
+        });
+        if let Some(index) = owner {
+            return Ok(index);
+        }
+        if self.families.iter().any(|family| family.name == name && family.kind == Kind::Histogram) {
+            return Err(format!("a histogram has samples {name}_bucket, {name}_sum and {name}_count"));
+        }
+        self.family(name, Kind::Untyped)?;
+        Ok(self.families.iter().position(|family| family.name == name).expect("it was found or made just now"))
+    }
+
+    /// Labels up to the closing brace, and what stands behind it.
+    fn labels<'t>(&self, mut text: &'t str) -> Result<(Labels, &'t str), String> {
+        let blank = [' ', '\t'];
+        let mut labels = Labels::new();
+        loop {
+            text = text.trim_start_matches(blank);
+            if let Some(rest) = text.strip_prefix('}') {
+                return Ok((labels, rest));
+            }
+            let end = text.find(|c: char| !is_name_char(c)).unwrap_or(text.len());
+            let (name, rest) = text.split_at(end);
+            self.check_label_name(name, &labels)?;
+            let rest = rest.trim_start_matches(blank).strip_prefix('=');
+            let rest = rest.and_then(|rest| rest.trim_start_matches(blank).strip_prefix('"'));
+            let rest = rest.ok_or_else(|| format!("label {name}: no =\"VALUE\" after its name"))?;
+            let (value, rest) = quoted(rest).map_err(|reason| format!("label {name}: {reason}"))?;
+            if value.is_empty() {
+                return Err(format!("label {name} has an empty value: leave it out"));
+            }
+            labels.push((name.to_owned(), value));
+            text = rest.trim_start_matches(blank);
+            match text.strip_prefix(',') {
+                Some(rest) => text = rest,
+                None if text.starts_with('}') => {}
+                None => return Err("no closing brace after the labels".to_owned()),
+            }
+        }
+    }
+
+    fn check_label_name(&self, name: &str, labels: &[(String, String)]) -> Result<(), String> {
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err("a label has no name such as [a-zA-Z_][a-zA-Z0-9_]*".to_owned());
+        }
+        if name.starts_with("__") {
+            return Err(format!("label {name}: names with __ are Prometheus' own"));
+        }
+        if labels.iter().any(|(other, _)| other == name) {
+            return Err(format!("label {name} stands there twice"));
+        }
+        let Some(key) = self.key else { return Ok(()) };
+        if name == "job" || name == "instance" || key.get(name).is_some() {
+            return Err(format!("label {name} is one of the group's own: leave it out"));
+        }
+        Ok(())
+    }
+}
+
+impl Family {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: Kind::Untyped, typed: false, help: None, samples: Vec::new() }
+    }
+}
+
+/// What is left to check when the family of a sample is known.
+fn check_sample(family: &Family, name: &str, labels: &[(String, String)], value: f64) -> Result<(), String> {
+    let own_label = match (family.kind, &name[family.name.len()..]) {
+        (Kind::Histogram, "_bucket") => Some("le"),
+        (Kind::Summary, "") => Some("quantile"),
+        _ => None,
+    };
+    if let Some(own) = own_label {
+        let bound = labels.iter().find(|(name, _)| name == own).map(|(_, value)| value);
+        let bound = bound.ok_or_else(|| format!("{name} has no label {own}"))?;
+        read_value(bound).map_err(|reason| format!("label {own}: {reason}"))?;
+    }
+    let is_count = name.ends_with("_count") || name.ends_with("_bucket");
+    match family.kind {
+        Kind::Counter if value.is_nan() || value < 0.0 => Err("a counter is not negative".to_owned()),
+        Kind::Histogram | Kind::Summary if is_count && (value < 0.0 || value.fract() != 0.0 || value.is_nan()) => {
+            Err(format!("{name} is a whole number"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A value, and how it is written: decimal numbers as they are, the others as Go writes them.
+fn read_value(text: &str) -> Result<(f64, String), String> {
+    let wrong = || match text {
+        "" => "no value".to_owned(),
+        _ => format!("{text:?} is not a number"),
+    };
+    let value: f64 = text.parse().map_err(|_| wrong())?;
+    let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
+    match value {
+        value if has_digits && value.is_infinite() => Err(format!("{text:?} is too large")),
+        value if has_digits => Ok((value, text.to_owned())),
+        value if value.is_nan() => Ok((value, "NaN".to_owned())),
+        value => Ok((value, if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned())),
+    }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn check_metric_name(name: &str) -> Result<(), String> {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == ':');
+    if starts_well && name.chars().all(|c| is_name_char(c) || c == ':') {
+        return Ok(());
+    }
+    Err(format!("{name:?} is not the name of a metric: [a-zA-Z_:][a-zA-Z0-9_:]*"))
+}
+
+/// The first word and what follows the blanks behind it.
+fn first_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_at(text.find([' ', '\t']).unwrap_or(text.len()));
+    (word, rest.trim_start_matches([' ', '\t']))
+}
+
+/// A HELP text knows two escapes.
+fn check_escapes(text: &str) -> Result<(), String> {
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\\' && !matches!(chars.next(), Some('\\' | 'n')) {
+            return Err("a backslash in HELP is written \\\\".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Reads up to the closing quote; what it means, and what stands behind it.
+fn quoted(text: &str) -> Result<(String, &str), String> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Ok((value, &text[at + 1..])),
+            '\\' => match chars.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, c @ ('\\' | '"'))) => value.push(c),
+                _ => return Err("a backslash in a value is written \\\\".to_owned()),
+            },
+            c => value.push(c),
+        }
+    }
+    Err("no closing quote".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What an execution means: [`RunRecord`] names a run and judges it.
+//!
+//! Pure: values in, values out. What is kept of a record belongs to [`crate::registry`].
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::exit_code;
+use crate::grouping::GroupingKey;
+use crate::supervise::{End, Execution};
+
+/// How a finished run is counted: the `result` label of `script_runs_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// The exit code was one of the success codes (0 unless configured).
+    Success,
+    /// Any other exit code, death by a signal, or the command could not be started.
+    Failure,
+    /// The time limit ended it.
+    Timeout,
+    /// The wrapper vanished while it ran (kill -9, power cut); discovered later.
+    Lost,
+    /// It did not start, because another run held the lock.
+    Skipped,
+}
+
+impl Outcome {
+    /// Every outcome, in the order in which they are exposed.
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::Timeout, Self::Lost, Self::Skipped];
+
+    /// The value of the `result` label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// The outcome of that name, the inverse of [`as_str`](Self::as_str).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Names one run on one host for ever: the host's boot, the process and the moment. Never part of a grouping key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A run id from its text form; see [`crate::registry::journal`] for how one is made.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text form: ASCII, usable as a file name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One try of a run with retries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRecord {
+    /// When the attempt started.
+    pub started_at: SystemTime,
+    /// Wall duration of the attempt.
+    pub duration: Duration,
+    /// Its exit code, as `script_exit_code` counts it.
+    pub exit_code: i32,
+}
+
+/// A finished run: what happened, by whose name, and how it counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// Names this run; a record with the same id is never counted twice.
+    pub run_id: RunId,
+    /// The group it belongs to.
+    pub grouping_key: GroupingKey,
+    /// The command for people: words quoted as for a shell, invalid UTF-8 replaced.
+    pub command: String,
+    /// When it started (of a skipped run: when it would have).
+    pub started_at: SystemTime,
+    /// When it ended.
+    pub ended_at: SystemTime,
+    /// Wall duration by a clock that no time change steps.
+    pub duration: Duration,
+    /// How it counts.
+    pub outcome: Outcome,
+    /// `script_exit_code`: 128+n if signal n ended it, 124 timed out, 127/126 not found/not executable, 255 lost.
+    pub exit_code: i32,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// CPU time in user mode, of the job and the children it waited for.
+    pub cpu_user: Duration,
+    /// CPU time in kernel mode, likewise.
+    pub cpu_system: Duration,
+    /// Peak resident set size in bytes.
+    pub max_resident_bytes: u64,
+    /// The attempts, if it was retried; a run without retries has none listed.
+    pub attempts: Vec<AttemptRecord>,
+    /// The end of its output, where that is kept.
+    pub output_tail: Option<Vec<u8>>,
+    /// Metrics that the job wrote during the run, checked, in text format; none if it was given no file for them.
+    pub job_metrics: Option<String>,
+}
+
+/// Which exit codes count as success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuccessCodes(Vec<u8>);
+
+impl Default for SuccessCodes {
+    fn default() -> Self {
+        Self(vec![0])
+    }
+}
+
+impl SuccessCodes {
+    /// Exactly these codes.
+    pub fn new(codes: Vec<u8>) -> Self {
+        Self(codes)
+    }
+
+    /// Whether `code` counts as success.
+    pub fn contains(&self, code: i32) -> bool {
+        u8::try_from(code).is_ok_and(|code| self.0.contains(&code))
+    }
+}
+
+impl RunRecord {
+    /// Names and judges `execution`.
+    pub fn new(
+        run_id: RunId,
+        grouping_key: GroupingKey,
+        command: String,
+        execution: &Execution,
+        success_codes: &SuccessCodes,
+    ) -> Self {
+        let usage = execution.usage;
+        let attempts = match execution.attempts.as_slice() {
+            [] | [_] => Vec::new(),
+            several => several
+                .iter()
+                .map(|attempt| AttemptRecord {
+                    started_at: attempt.started_at,
+                    duration: attempt.elapsed,
+                    exit_code: exit_code_of(attempt.end),
+                })
+                .collect(),
+        };
+        Self {
+            run_id,
+            grouping_key,
+            command,
+            started_at: execution.started_at,
+            ended_at: execution.ended_at,
+            duration: execution.elapsed,
+            outcome: judge(execution.end, success_codes),
+            exit_code: exit_code_of(execution.end),
+            signal: match execution.end {
+                End::Signaled { signal, .. } => Some(signal),
+                _ => None,
+            },
+            cpu_user: usage.user,
+            cpu_system: usage.system,
+            max_resident_bytes: usage.max_resident_bytes,
+            attempts,
+            output_tail: execution.output_tail.clone(),
+            job_metrics: None,
+        }
+    }
+}
+
+/// `script_exit_code` for an end.
+pub fn exit_code_of(end: End) -> i32 {
+    match end {
+        End::Exited(code) => code,
+        End::Signaled { signal, .. } => exit_code::SIGNAL_BASE + signal,
+        End::TimedOut { .. } => i32::from(exit_code::TIMED_OUT),
+        End::NotFound { .. } => i32::from(exit_code::NOT_FOUND),
+        End::NotExecutable { .. } => i32::from(exit_code::NOT_EXECUTABLE),
+        End::Skipped => 0,
+    }
+}
+
+fn judge(end: End, success_codes: &SuccessCodes) -> Outcome {
+    match end {
+        End::Exited(code) if success_codes.contains(code) => Outcome::Success,
+        End::Exited(_) | End::Signaled { .. } | End::NotFound { .. } | End::NotExecutable { .. } => Outcome::Failure,
+        End::TimedOut { .. } => Outcome::Timeout,
+        End::Skipped => Outcome::Skipped,
+    }
+}

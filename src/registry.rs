@@ -1,0 +1,485 @@
+//! What is kept on this host: the history of runs, the state of each group, and what is owed to which destination.
+//!
+//! The registry knows the truth about every group of this host; gateways and files hold copies of it. It is the only place
+//! of SQL. It leaves to others: which destinations a group has and every request ([`crate::delivery`]), and what an error
+//! here means for a run, which is: nothing (the caller keeps the result in the [`journal`] and says so).
+//!
+//! ```text
+//! STATE FOLDER (0700)
+//!   registry.db        SQLite, write-ahead log, every commit of a run synced
+//!   registry.lock      held while the database file is created, migrated or set aside
+//!   runs/              the journal: one file for every run in progress
+//!   locks/             lock files of others
+//! ```
+//!
+//! # Exactly once
+//!
+//! A run is recorded in one transaction that adds it to the history, under a unique run id, and counts it in its group's
+//! state. Its journal file is removed after that. Whatever is killed in between, a run that is found twice is counted once.
+//!
+//! # Time
+//!
+//! `now` is passed in. Order never rests on the clock alone: a state's version is a sequence number, and what a jobmon
+//! reports of its own run just ended is the newest whatever the clock says.
+
+mod clock;
+pub mod gateways;
+pub mod group_state;
+pub mod groups;
+pub mod history;
+pub mod journal;
+pub mod metrics;
+pub mod owed;
+mod schema;
+mod state_dir;
+mod store;
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::Transaction;
+
+use self::group_state::Arrival;
+use self::store::{Durability, Store};
+use crate::grouping::GroupingKey;
+use crate::record::{RunId, RunRecord};
+
+pub use self::gateways::{Gateway, Sighting};
+pub use self::group_state::{Due, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts, Terms};
+pub use self::groups::{Group, GroupId};
+pub use self::history::{Filter, PastRun, Retention};
+pub use self::journal::RunStart;
+pub use self::owed::{Copy, Debt, Errand, Settlement, Standing, Want, Which};
+pub use self::state_dir::StateDir;
+
+/// Something that was found wrong and does not stop the work; a line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(String);
+
+impl Warning {
+    fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why the registry cannot be used now. Nothing was changed; a run's result belongs into its journal file then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryError {
+    /// Other processes held it until the deadline.
+    Busy(PathBuf),
+    /// The disk is full.
+    Full(PathBuf),
+    /// A newer jobmon wrote it; it is left alone.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version that this jobmon knows.
+        known: i64,
+    },
+    /// Anything else: no permission, a read-only file system, a disk that fails.
+    Unavailable(String),
+}
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(path) => write!(f, "registry {}: locked by other processes", path.display()),
+            Self::Full(path) => write!(f, "registry {}: no space left on device", path.display()),
+            Self::Newer { path, found, known } => write!(
+                f,
+                "registry {}: written by a newer jobmon (version {found}, this one knows {known}): use that one",
+                path.display()
+            ),
+            Self::Unavailable(reason) => write!(f, "registry {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for RegistryError {}
+
+/// What [`Registry::remember`] did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// The group with the run counted.
+    pub group: Group,
+    /// False if the run was in the history already, and nothing was changed.
+    pub counted: bool,
+    /// What is known of the group's copies.
+    pub copies: Vec<Copy>,
+    /// [`Registry::retain`] should be called, when there is time.
+    pub retention_due: bool,
+}
+
+/// What [`Registry::ingest`] did.
+#[derive(Debug, Default)]
+pub struct Ingested {
+    /// The runs that were counted, with their groups as they were afterwards.
+    pub runs: Vec<(RunRecord, GroupId)>,
+    /// Files that could not be removed; they do no harm.
+    pub warnings: Vec<Warning>,
+}
+
+/// A group, and what is known of its copies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupStatus {
+    /// The group.
+    pub group: Group,
+    /// Its copies, by destination.
+    pub copies: Vec<Copy>,
+}
+
+/// The database of one state folder, open in this process. Not for sharing between threads: open one in each.
+#[derive(Debug)]
+pub struct Registry {
+    store: Store,
+}
+
+impl Registry {
+    /// Opens the registry; creates it where there is none, and sets a damaged one aside.
+    ///
+    /// Other processes are waited for until `deadline`, here and in all that follows, until
+    /// [`set_deadline`](Self::set_deadline) names another; each call tries at least once.
+    pub fn open(dir: &StateDir, deadline: Instant) -> Result<(Self, Vec<Warning>), RegistryError> {
+        let mut store = Store::open(dir, deadline)?;
+        let warnings = store.take_warnings();
+        Ok((Self { store }, warnings))
+    }
+
+    /// From now on other processes are waited for until `deadline`.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.store.set_deadline(deadline);
+    }
+
+    /// What was found wrong since the registry was opened, and put right.
+    pub fn take_warnings(&mut self) -> Vec<Warning> {
+        self.store.take_warnings()
+    }
+
+    // Runs
+
+    /// A run has started that will not end at once: its start becomes part of the group's state.
+    pub fn started(&mut self, start: &RunStart, now: SystemTime) -> Result<GroupStatus, RegistryError> {
+        self.store.write(Durability::Crash, |transaction| {
+            let mut group = groups::find_or_create(transaction, &start.grouping_key)?;
+            group.expect(&start.terms, now);
+            group.state.start(start.started_at);
+            groups::store(transaction, &group)?;
+            place(transaction, &group, &start.terms, now)?;
+            owed::state_changed(transaction, &group, &[], now)?;
+            let copies = owed::copies_of(transaction, group.id)?;
+            Ok(GroupStatus { group, copies })
+        })
+    }
+
+    /// A run of this process has ended: adds it to the history, counts it in its group, and owes the new state to the
+    /// destinations of `terms`, and to no others. Survives a power cut once it has returned.
+    pub fn remember(
+        &mut self,
+        record: &RunRecord,
+        terms: &Terms,
+        now: SystemTime,
+    ) -> Result<Remembered, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
+            let run = history::insert(transaction, group.id, record)?;
+            let mut retention_due = false;
+            if let Some(run) = run {
+                retention_due = history::is_retention_due(transaction, run, now)?;
+                group.expect(terms, now);
+                group.command.clone_from(&record.command);
+                group.state.finish(record, Arrival::Now, 0);
+                groups::store(transaction, &group)?;
+                place(transaction, &group, terms, now)?;
+                owed::state_changed(transaction, &group, &[], now)?;
+            }
+            let copies = owed::copies_of(transaction, group.id)?;
+            Ok(Remembered { group, counted: run.is_some(), copies, retention_due })
+        })
+    }
+
+    /// Records the runs that were left in the journal, and removes their files.
+    ///
+    /// They count like any other run, but do not overwrite what newer runs have said since. Where a run is the first that
+    /// is heard of its group, its terms are the group's.
+    pub fn ingest(&mut self, leftovers: Vec<journal::Leftover>, now: SystemTime) -> Result<Ingested, RegistryError> {
+        let mut ingested = Ingested::default();
+        for leftover in leftovers {
+            let (record, terms) = (leftover.record(), leftover.terms());
+            let group = self.store.write(Durability::PowerCut, |transaction| {
+                if history::contains(transaction, &record.run_id)? {
+                    return Ok(None);
+                }
+                let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
+                let newer_failures = history::failures_since(transaction, group.id, record.started_at)?;
+                history::insert(transaction, group.id, record)?;
+                if group.state.seq == 0 {
+                    group.expect(terms, now);
+                    group.command.clone_from(&record.command);
+                }
+                let is_placed = !owed::copies_of(transaction, group.id)?.is_empty();
+                group.state.finish(record, Arrival::Late(now), newer_failures);
+                groups::store(transaction, &group)?;
+                let destinations = terms.destinations.as_deref().filter(|_| !is_placed && !group.retired);
+                owed::state_changed(transaction, &group, destinations.unwrap_or_default(), now)?;
+                Ok(Some(group.id))
+            })?;
+            ingested.runs.extend(group.map(|group| (record.clone(), group)));
+            let name = record.run_id.as_str().to_owned();
+            if let Err(error) = leftover.discard() {
+                ingested.warnings.push(Warning::new(format!("journal file of run {name} cannot be removed: {error}")));
+            }
+        }
+        Ok(ingested)
+    }
+
+    /// The newest runs that the filter selects, newest first: in the order in which their ends became known.
+    pub fn runs(&mut self, filter: &Filter) -> Result<Vec<PastRun>, RegistryError> {
+        self.store.read(|transaction| history::runs(transaction, filter))
+    }
+
+    /// The end of a run's output, if it is kept.
+    pub fn output(&mut self, run_id: &RunId) -> Result<Option<Vec<u8>>, RegistryError> {
+        self.store.read(|transaction| history::output(transaction, run_id))
+    }
+
+    /// Removes what is too old or too much, in small transactions until `until`, and returns how many rows that were.
+    ///
+    /// What is not reached is left to the next call.
+    pub fn retain(&mut self, retention: &Retention, now: SystemTime, until: Instant) -> Result<u64, RegistryError> {
+        let oldest = now.checked_sub(TOMBSTONE_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut removed =
+            self.store.write(Durability::Crash, |transaction| owed::forget_settled(transaction, oldest))?;
+        loop {
+            let batch = self
+                .store
+                .write(Durability::Crash, |transaction| history::retain(transaction, retention, now, until))?;
+            removed += batch;
+            if batch == 0 || Instant::now() >= until {
+                return Ok(removed);
+            }
+        }
+    }
+
+    // Groups
+
+    /// Every group with its copies, in the order in which they were first seen.
+    pub fn groups(&mut self) -> Result<Vec<GroupStatus>, RegistryError> {
+        self.store.read(|transaction| {
+            let mut copies = owed::all_copies(transaction)?.into_iter().peekable();
+            let groups = groups::all(transaction)?.into_iter().map(|group| {
+                // Both are sorted by group; copies of retired groups are passed over.
+                while copies.next_if(|copy| copy.group < group.id).is_some() {}
+                let mut of_group = Vec::new();
+                while let Some(copy) = copies.next_if(|copy| copy.group == group.id) {
+                    of_group.push(copy);
+                }
+                GroupStatus { group, copies: of_group }
+            });
+            Ok(groups.collect())
+        })
+    }
+
+    /// One group with its copies; none that is unknown or unregistered.
+    pub fn group(&mut self, key: &GroupingKey) -> Result<Option<GroupStatus>, RegistryError> {
+        self.store.read(|transaction| match groups::find(transaction, key)?.filter(|group| !group.retired) {
+            None => Ok(None),
+            Some(group) => Ok(Some(GroupStatus { copies: owed::copies_of(transaction, group.id)?, group })),
+        })
+    }
+
+    /// Makes a group known before its first run: its expectations are kept for all runs that do not say otherwise, and
+    /// its state is owed to the destinations.
+    pub fn register(&mut self, key: &GroupingKey, terms: &Terms, now: SystemTime) -> Result<Group, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            let mut group = groups::find_or_create(transaction, key)?;
+            group.register(terms, now);
+            groups::store(transaction, &group)?;
+            place(transaction, &group, terms, now)?;
+            owed::state_changed(transaction, &group, &[], now)?;
+            Ok(group)
+        })
+    }
+
+    /// Adds metrics of the job's own to its group, which is owed to its destinations then; `replace` drops what was pushed
+    /// before. The text is checked ([`crate::exposition`]); of `terms` only where the group is to be counts.
+    pub fn push(
+        &mut self,
+        key: &GroupingKey,
+        text: &str,
+        replace: bool,
+        terms: &Terms,
+        now: SystemTime,
+    ) -> Result<Group, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            let mut group = groups::find_or_create(transaction, key)?;
+            group.push(text, replace, terms);
+            groups::store(transaction, &group)?;
+            place(transaction, &group, terms, now)?;
+            owed::state_changed(transaction, &group, &[], now)?;
+            Ok(group)
+        })
+    }
+
+    /// Forgets a group and owes its deletion wherever a copy may be, and at the destinations `also`: another registry
+    /// may have sent it there. Its runs stay in the history until retention takes them; should it run again, it begins
+    /// anew. False if there is no such group; then only the deletion at `also` is owed.
+    pub fn unregister(&mut self, key: &GroupingKey, also: &[String], now: SystemTime) -> Result<bool, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            let known = groups::find(transaction, key)?;
+            let is_known = known.as_ref().is_some_and(|group| !group.retired);
+            let mut group = match known {
+                None if also.is_empty() => return Ok(false),
+                None => groups::find_or_create(transaction, key)?,
+                Some(group) => group,
+            };
+            if !group.retired {
+                group.retire();
+                groups::store(transaction, &group)?;
+                owed::owe(transaction, &group, &[], now)?;
+            }
+            for destination in also {
+                owed::begin(transaction, group.id, destination, now)?;
+            }
+            Ok(is_known)
+        })
+    }
+
+    /// No gateway remembers the group: what the registry knows of it is everything. Returns the group with its past known.
+    pub fn past_is_empty(&mut self, group: GroupId) -> Result<Group, RegistryError> {
+        self.store.write(Durability::Crash, |transaction| {
+            let mut group = groups::get(transaction, group)?;
+            group.state.past = Past::Known;
+            groups::store(transaction, &group)?;
+            Ok(group)
+        })
+    }
+
+    // Copies
+
+    /// The group is to be at these destinations, and nowhere else: copies at others are owed a deletion.
+    pub fn owe(&mut self, group: GroupId, destinations: &[String], now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            let group = groups::get(transaction, group)?;
+            owed::owe(transaction, &group, destinations, now)
+        })
+    }
+
+    /// To be called before every request that could leave a copy of the group at the destination: writes that down, so
+    /// that no copy is ever forgotten, and returns the group with the state to send.
+    ///
+    /// A destination that is not one of the group's holds a stray copy from then on, which is owed a deletion as soon as
+    /// the group's own destinations have its newest state. Costs a sync only where there was anything to write.
+    pub fn begin_attempt(
+        &mut self,
+        group: GroupId,
+        destination: &str,
+        now: SystemTime,
+    ) -> Result<Group, RegistryError> {
+        let begun = self.store.read(|transaction| {
+            let begun = owed::has_begun(transaction, group, destination)?;
+            begun.then(|| groups::get(transaction, group)).transpose()
+        })?;
+        if let Some(group) = begun {
+            return Ok(group);
+        }
+        self.store.write(Durability::PowerCut, |transaction| {
+            owed::begin(transaction, group, destination, now)?;
+            groups::get(transaction, group)
+        })
+    }
+
+    /// Writes down how a request ended, for the copy and for the gateway. Not synced: what a power cut takes is a request
+    /// that will be made once more.
+    pub fn settle(
+        &mut self,
+        group: GroupId,
+        destination: &str,
+        settlement: &Settlement,
+        now: SystemTime,
+    ) -> Result<(), RegistryError> {
+        self.store
+            .write(Durability::Crash, |transaction| owed::settle(transaction, group, destination, settlement, now))
+    }
+
+    /// A request for the group was given up in the middle: wherever a copy may be, it may still be carried out.
+    pub fn abandon(&mut self, key: &GroupingKey) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| match groups::find(transaction, key)? {
+            Some(group) => owed::abandon(transaction, group.id),
+            None => Ok(()),
+        })
+    }
+
+    /// What is owed: what was tried least recently first, then what is owed longest.
+    pub fn owed(&mut self, which: Which, limit: usize, now: SystemTime) -> Result<Vec<Debt>, RegistryError> {
+        self.store.read(|transaction| owed::owed(transaction, which, limit, now))
+    }
+
+    /// The group was deleted at the destination on purpose: nothing is owed there until it runs again, and should it come
+    /// back by itself, its deletion is. False if this registry does not know the group: it belongs to another host.
+    pub fn cleared(&mut self, key: &GroupingKey, destination: &str, now: SystemTime) -> Result<bool, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            let Some(group) = groups::find(transaction, key)? else { return Ok(false) };
+            owed::cleared(transaction, group.id, destination, now)?;
+            Ok(true)
+        })
+    }
+
+    // Gateways
+
+    /// A gateway was started at `start_time`, in its own words. If that is news, whatever concerns it is owed again:
+    /// states that it may have lost, deletions that it may have undone.
+    pub fn gateway_seen(&mut self, url: &str, start_time: &str, now: SystemTime) -> Result<Sighting, RegistryError> {
+        let known = self.gateway(url)?.and_then(|gateway| gateway.start_time);
+        if known.as_deref() == Some(start_time) {
+            return Ok(Sighting::Same);
+        }
+        self.store.write(Durability::PowerCut, |transaction| gateways::seen(transaction, url, start_time, now))
+    }
+
+    /// What this host knows of one gateway.
+    pub fn gateway(&mut self, url: &str) -> Result<Option<Gateway>, RegistryError> {
+        self.store.read(|transaction| gateways::get(transaction, url))
+    }
+
+    /// What this host knows of every gateway that it has spoken to, by URL.
+    pub fn gateways(&mut self) -> Result<Vec<Gateway>, RegistryError> {
+        self.store.read(|transaction| gateways::all(transaction))
+    }
+
+    // Health
+
+    /// What SQLite finds wrong with the database file (`PRAGMA quick_check`), one line each; empty if nothing. Reads all
+    /// of it.
+    pub fn damage(&mut self) -> Result<Vec<String>, RegistryError> {
+        self.store.read(|transaction| {
+            let found: rusqlite::Result<Vec<String>> =
+                transaction.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect();
+            found.map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
+        })
+    }
+}
+
+/// The group is to be where its terms say, if they say so.
+fn place(transaction: &Transaction<'_>, group: &Group, terms: &Terms, now: SystemTime) -> rusqlite::Result<()> {
+    match &terms.destinations {
+        Some(destinations) => owed::owe(transaction, group, destinations, now),
+        None => Ok(()),
+    }
+}
+
+/// How long a confirmed deletion is remembered, in case a gateway comes back with what it had saved before.
+const TOMBSTONE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[cfg(test)]
+mod tests;

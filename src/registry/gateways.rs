@@ -1,0 +1,190 @@
+//! What all processes of this host know of a gateway: whether it answers, when to ask again, and when it was started.
+
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::clock::nanos_of;
+use super::groups::{natural, optional_time};
+use super::owed;
+
+/// A gateway that has been spoken to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gateway {
+    /// Its URL, without credentials.
+    pub url: String,
+    /// When it was started, in its own words.
+    pub start_time: Option<String>,
+    /// Until when it is left alone; see [`is_backing_off`](Self::is_backing_off).
+    pub backoff_until: Option<SystemTime>,
+    /// Failures since the last answer; those of many processes at the same time count as one.
+    pub failures: u64,
+    /// Why the last attempt failed; none since the last answer.
+    pub last_error: Option<String>,
+    /// When it last failed.
+    pub last_failure: Option<SystemTime>,
+    /// When it last answered.
+    pub last_success: Option<SystemTime>,
+}
+
+impl Gateway {
+    /// Whether it is to be left alone at `now`. A time that lies farther ahead than any backoff reaches was written under
+    /// another clock, and does not count.
+    pub fn is_backing_off(&self, now: SystemTime) -> bool {
+        self.backoff_until.is_some_and(|until| until > now && super::clock::since(now, until) <= LONGEST_BACKOFF)
+    }
+}
+
+/// Whether a gateway is the one that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// Seen for the first time.
+    New,
+    /// Not restarted since it was last seen.
+    Same,
+    /// Started anew: so many groups are owed to it again.
+    Restarted(u64),
+}
+
+const SHORTEST_BACKOFF: Duration = Duration::from_secs(2);
+/// No gateway is left alone for longer.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
+
+/// How long to leave a gateway alone after so many failures in a row: two seconds, doubled with every further failure up
+/// to five minutes, of which `jitter` (0 to 1) chooses a point in the upper half.
+pub fn backoff(failures: u64, jitter: f64) -> Duration {
+    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+    let whole = SHORTEST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+    whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0).min(LONGEST_BACKOFF)
+}
+
+/// The gateway answered, be it with a refusal.
+pub(super) fn answered(transaction: &Transaction<'_>, url: &str, now: SystemTime) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO gateways (url, failures, last_success) VALUES (?1, 0, ?2) ON CONFLICT (url) DO UPDATE SET \
+         failures = 0, backoff_until = NULL, last_error = NULL, last_success = ?2",
+        params![url, nanos_of(now)],
+    )?;
+    Ok(())
+}
+
+/// The gateway did not answer, or not for good.
+pub(super) fn failed(transaction: &Transaction<'_>, url: &str, error: &str, now: SystemTime) -> rusqlite::Result<()> {
+    let known = get(transaction, url)?;
+    let (failures, until) = match known {
+        // Asked by another process before it failed there: the same outage, which counts once.
+        Some(gateway) if gateway.is_backing_off(now) => (gateway.failures, gateway.backoff_until),
+        known => {
+            let failures = known.map_or(0, |gateway| gateway.failures).saturating_add(1);
+            (failures, now.checked_add(backoff(failures, jitter(now))))
+        }
+    };
+    transaction.execute(
+        "INSERT INTO gateways (url, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (url) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
+        params![url, super::groups::integer(failures), until.map(nanos_of), error, nanos_of(now)],
+    )?;
+    Ok(())
+}
+
+/// The gateway says that it was started at `start_time`: compares and remembers it.
+pub(super) fn seen(
+    transaction: &Transaction<'_>,
+    url: &str,
+    start_time: &str,
+    now: SystemTime,
+) -> rusqlite::Result<Sighting> {
+    let known = get(transaction, url)?.and_then(|gateway| gateway.start_time);
+    let sighting = match known {
+        Some(known) if known == start_time => return Ok(Sighting::Same),
+        Some(_) => Sighting::Restarted(owed::forgotten(transaction, url, now)?),
+        None => Sighting::New,
+    };
+    transaction.execute(
+        "INSERT INTO gateways (url, failures, start_time) VALUES (?1, 0, ?2) \
+         ON CONFLICT (url) DO UPDATE SET start_time = ?2",
+        [url, start_time],
+    )?;
+    Ok(sighting)
+}
+
+/// What is known of one gateway.
+pub(super) fn get(connection: &Connection, url: &str) -> rusqlite::Result<Option<Gateway>> {
+    connection.query_row(&format!("{SELECT} WHERE url = ?1"), [url], from_row).optional()
+}
+
+/// What is known of every gateway, by URL.
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Gateway>> {
+    connection.prepare(&format!("{SELECT} ORDER BY url"))?.query_map([], from_row)?.collect()
+}
+
+const SELECT: &str =
+    "SELECT url, start_time, backoff_until, failures, last_error, last_failure, last_success FROM gateways";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Gateway> {
+    Ok(Gateway {
+        url: row.get(0)?,
+        start_time: row.get(1)?,
+        backoff_until: optional_time(row, 2)?,
+        failures: row.get(3).map(natural)?,
+        last_error: row.get(4)?,
+        last_failure: optional_time(row, 5)?,
+        last_success: optional_time(row, 6)?,
+    })
+}
+
+/// A point between 0 and 1 that differs from process to process.
+fn jitter(now: SystemTime) -> f64 {
+    let seed = nanos_of(now).unsigned_abs() ^ u64::from(std::process::id()) << 32;
+    (crate::grouping::stable_hash(&seed.to_le_bytes()) % 1000) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::testing::{Temp, at};
+    use crate::registry::{Settlement, Terms};
+
+    #[test]
+    fn backoff_grows_to_its_limit_and_stays_there() {
+        let check = |failures, jitter, seconds: f64| {
+            assert_eq!(backoff(failures, jitter), Duration::from_secs_f64(seconds), "{failures} {jitter}");
+        };
+        check(0, 1.0, 2.0);
+        check(1, 1.0, 2.0);
+        check(1, 0.0, 1.0);
+        check(2, 1.0, 4.0);
+        check(5, 0.5, 24.0);
+        check(9, 1.0, 300.0);
+        check(u64::MAX, 1.0, 300.0);
+        check(u64::MAX, 7.0, 300.0);
+    }
+
+    #[test]
+    fn an_outage_counts_once_however_many_notice_it() {
+        let temp = Temp::new();
+        let mut registry = temp.registry();
+        let terms = Terms { destinations: Some(vec!["http://a".into()]), ..Terms::default() };
+        let group = registry.register(&temp.key("x"), &terms, at(0)).unwrap().id;
+        let mut fail = |now| {
+            registry.settle(group, "http://a", &Settlement::Pending("refused".into()), now).unwrap();
+            registry.gateway("http://a").unwrap().unwrap()
+        };
+        for _ in 0..200 {
+            let gateway = fail(at(10));
+            assert_eq!(gateway.failures, 1);
+            assert!(gateway.is_backing_off(at(10)));
+        }
+        let gateway = fail(at(20));
+        assert_eq!((gateway.failures, gateway.last_error.as_deref()), (2, Some("refused")));
+        assert!(!gateway.is_backing_off(at(20 + 300)));
+        // The clock was years ahead and has been put right.
+        assert!(!gateway.is_backing_off(at(0)) || gateway.backoff_until.unwrap() <= at(300));
+        let ahead = Gateway { backoff_until: Some(at(1_000_000)), ..gateway };
+        assert!(!ahead.is_backing_off(at(20)));
+
+        registry.settle(group, "http://a", &Settlement::Delivered { seq: 1 }, at(30)).unwrap();
+        let gateway = registry.gateway("http://a").unwrap().unwrap();
+        assert_eq!((gateway.failures, gateway.backoff_until, gateway.last_success), (0, None, Some(at(30))));
+    }
+}

@@ -1,0 +1,459 @@
+//! What is known of a group: the state that its runs add up to. Pure; how it is stored belongs to [`super::groups`].
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
+use crate::exposition::Exposition;
+use crate::grouping::{GroupingKey, LabelError, LabelName, LabelValue};
+use crate::record::{Outcome, RunRecord};
+use crate::schedule::{Schedule, Zone};
+
+/// Finished runs by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunCounts([u64; Outcome::ALL.len()]);
+
+impl RunCounts {
+    /// How many runs ended so.
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        self.0[outcome as usize]
+    }
+
+    /// All runs, skipped ones included.
+    pub fn total(&self) -> u64 {
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Sets one count, as read from the database.
+    pub(super) fn set(&mut self, outcome: Outcome, count: u64) {
+        self.0[outcome as usize] = count;
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        self.set(outcome, self.of(outcome).saturating_add(1));
+    }
+}
+
+/// The most recent finished run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastRun {
+    /// When it started.
+    pub started_at: SystemTime,
+    /// When it ended.
+    pub ended_at: SystemTime,
+    /// Wall duration.
+    pub duration: Duration,
+    /// How it counts.
+    pub outcome: Outcome,
+    /// As `script_exit_code` counts it.
+    pub exit_code: i32,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// CPU time in user mode.
+    pub cpu_user: Duration,
+    /// CPU time in kernel mode.
+    pub cpu_system: Duration,
+    /// Peak resident set size in bytes.
+    pub max_resident_bytes: u64,
+}
+
+/// Whether the counts here are all there are, or a gateway may remember earlier ones.
+///
+/// A registry that meets a group for the first time cannot tell a new job from a lost disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Past {
+    /// Everything that ever happened to the group is in this state.
+    Known,
+    /// Runs from before this registry may have been reported to a gateway.
+    #[default]
+    Unknown,
+}
+
+/// When a job is due, as it was written; see [`crate::schedule`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// Five fields of cron, or a word such as `@daily`.
+    pub cron: String,
+    /// The name of the time zone; none for this machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+impl Due {
+    /// The first time after `now`; none if this is no schedule (another version of jobmon may have thought so).
+    pub fn next_after(&self, now: SystemTime) -> Option<SystemTime> {
+        let zone = match &self.zone {
+            Some(name) => name.parse().ok()?,
+            None => Zone::local(),
+        };
+        Schedule::parse(&self.cron, zone).ok()?.next_after(now)
+    }
+}
+
+/// What should be true of a job, exported so that one set of rules fits all jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectations {
+    /// Longer than this is too long.
+    pub max_duration: Option<Duration>,
+    /// It should succeed at least this often.
+    pub expected_interval: Option<Duration>,
+    /// When it is due.
+    pub schedule: Option<Due>,
+    /// When its schedule starts it next: computed from it whenever the state of the group changes.
+    pub next_start: Option<SystemTime>,
+    /// How late a due run may be before it counts as missed.
+    pub grace: Option<Duration>,
+    /// How often it reports while it runs.
+    pub heartbeat_interval: Option<Duration>,
+    /// Its group may be deleted when it was last pushed longer ago than this.
+    pub ttl: Option<Duration>,
+}
+
+impl Expectations {
+    /// These, and of `others` those that are not set here.
+    pub fn or(&self, others: &Self) -> Self {
+        Self {
+            max_duration: self.max_duration.or(others.max_duration),
+            expected_interval: self.expected_interval.or(others.expected_interval),
+            schedule: self.schedule.as_ref().or(others.schedule.as_ref()).cloned(),
+            next_start: self.next_start.or(others.next_start),
+            grace: self.grace.or(others.grace),
+            heartbeat_interval: self.heartbeat_interval.or(others.heartbeat_interval),
+            ttl: self.ttl.or(others.ttl),
+        }
+    }
+}
+
+/// What a run, or its registration, brings along for its group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What is expected of the job. What a run says outweighs what was registered.
+    #[serde(default, with = "expectations_as_json")]
+    pub expectations: Expectations,
+    /// Where the state of the group is to be and nowhere else, each named by a URL without credentials; owed there from
+    /// now on. None: wherever it is to be already. An empty list: nowhere, so that copies are owed their deletion.
+    #[serde(default)]
+    pub destinations: Option<Vec<String>>,
+    /// A note of delivery's to itself: how the destinations were chosen. Kept as it is.
+    #[serde(default)]
+    pub route: Option<String>,
+}
+
+/// Metrics of a job's own, in text format and checked (see [`crate::exposition`]); part of the group, so that whoever
+/// sends it, however late, sends them too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobMetrics {
+    /// What `jobmon push` added, family by family.
+    pub pushed: String,
+    /// What the most recent finished run wrote that had a file for it.
+    pub of_last_run: String,
+}
+
+impl JobMetrics {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.pushed.is_empty() && self.of_last_run.is_empty()
+    }
+
+    /// All of them in text format, with `labels` on each.
+    pub fn to_text<'a>(&self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+        Exposition::from_text(&self.of_last_run).or(Exposition::from_text(&self.pushed)).to_text(labels)
+    }
+
+    /// Families that were pushed replace those of the same names, whoever wrote them.
+    fn push(&mut self, text: &str, replace: bool) {
+        let (new, older) = (Exposition::from_text(text), Exposition::from_text(&self.pushed));
+        self.of_last_run = Exposition::from_text(&self.of_last_run).without(&new).to_text([]);
+        self.pushed = if replace { new } else { new.or(older) }.to_text([]);
+    }
+
+    /// A run's families replace those of the run before, all of them: what a run no longer says is no longer true.
+    fn finish(&mut self, text: &str) {
+        let new = Exposition::from_text(text);
+        self.pushed = Exposition::from_text(&self.pushed).without(&new).to_text([]);
+        self.of_last_run = new.to_text([]);
+    }
+}
+
+/// The state of a group: everything that its metrics say, except how many runs are in progress.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupState {
+    /// The version of this state: larger after every change, never the same for two states.
+    pub seq: u64,
+    /// Finished runs by outcome.
+    pub counts: RunCounts,
+    /// Summed duration of finished runs, skipped ones left out.
+    pub duration_total: Duration,
+    /// When the most recent run started, finished or not.
+    pub last_start: Option<SystemTime>,
+    /// The most recent finished run, skipped ones left out.
+    pub last_run: Option<LastRun>,
+    /// When a run last ended in success.
+    pub last_success: Option<SystemTime>,
+    /// When a run last ended in anything but success or skipped.
+    pub last_failure: Option<SystemTime>,
+    /// Unsuccessful runs since the last success.
+    pub consecutive_failures: u64,
+    /// Whether there is more to the past of the group than this state knows.
+    pub past: Past,
+    /// What is expected of the job: as its last run said, else as registered.
+    pub expectations: Expectations,
+    /// What the job says of itself.
+    pub job_metrics: JobMetrics,
+}
+
+/// When a record reaches the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// From the jobmon whose run it is, right after the end: it is the most recent one, whatever the clock says.
+    Now,
+    /// Later, from the journal, when newer runs may have been recorded already.
+    Late(SystemTime),
+}
+
+impl GroupState {
+    /// What one run that ended just now says of its group where there is no registry that knows more.
+    pub fn of_one_run(record: &RunRecord, mut expectations: Expectations, now: SystemTime) -> Self {
+        expectations.next_start = expectations.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+        let mut state = Self { expectations, ..Self::default() };
+        state.finish(record, Arrival::Now, 0);
+        state
+    }
+
+    /// A run has started and is expected to take a while.
+    pub(super) fn start(&mut self, started_at: SystemTime) {
+        self.seq += 1;
+        self.last_start = Some(started_at);
+    }
+
+    /// Metrics were pushed for the job: they are added to those that were pushed before, or `replace` them all.
+    pub(super) fn push(&mut self, text: &str, replace: bool) {
+        self.seq += 1;
+        self.job_metrics.push(text, replace);
+    }
+
+    /// A run has ended. `newer_failures` are the unsuccessful runs that started after this one, for late arrivals.
+    pub(super) fn finish(&mut self, record: &RunRecord, arrival: Arrival, newer_failures: u64) {
+        self.seq += 1;
+        self.counts.add(record.outcome);
+        if record.outcome == Outcome::Skipped {
+            return;
+        }
+        self.duration_total = self.duration_total.saturating_add(record.duration);
+        let most_recent = |known: Option<SystemTime>, time: SystemTime| match arrival {
+            Arrival::Now => true,
+            // What lies in the future was written by a clock that has since been put right.
+            Arrival::Late(now) => known.is_none_or(|known| known <= time || known > now),
+        };
+        let succeeded = record.outcome == Outcome::Success;
+        let last_run_start = self.last_run.as_ref().map(|run| run.started_at);
+        let is_last = most_recent(last_run_start, record.started_at);
+        // Of two runs that overlap, the one that started later was announced later, and its start stays.
+        let announced = arrival == Arrival::Now && self.last_start.is_some_and(|start| start >= record.started_at);
+        if !announced && most_recent(self.last_start, record.started_at) {
+            self.last_start = Some(record.started_at);
+        }
+        if succeeded {
+            if is_last {
+                self.consecutive_failures = 0;
+            } else if most_recent(self.last_success, record.ended_at) {
+                self.consecutive_failures = newer_failures;
+            }
+        } else if is_last || most_recent(self.last_success, record.started_at) {
+            self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+        }
+        let last_of_its_kind = if succeeded { &mut self.last_success } else { &mut self.last_failure };
+        if most_recent(*last_of_its_kind, record.ended_at) {
+            *last_of_its_kind = Some(record.ended_at);
+        }
+        if is_last {
+            if let Some(text) = &record.job_metrics {
+                self.job_metrics.finish(text);
+            }
+            self.last_run = Some(LastRun {
+                started_at: record.started_at,
+                ended_at: record.ended_at,
+                duration: record.duration,
+                outcome: record.outcome,
+                exit_code: record.exit_code,
+                signal: record.signal,
+                cpu_user: record.cpu_user,
+                cpu_system: record.cpu_system,
+                max_resident_bytes: record.max_resident_bytes,
+            });
+        }
+    }
+}
+
+/// The key of a map of labels, `job` included, as the registry and its journal store it.
+pub(super) fn key_of_labels(mut labels: BTreeMap<String, String>) -> Result<GroupingKey, LabelError> {
+    let job = LabelValue::new(labels.remove("job").unwrap_or_default())?;
+    let labels: Result<Vec<_>, LabelError> =
+        labels.into_iter().map(|(name, value)| Ok((LabelName::new(name)?, LabelValue::new(value)?))).collect();
+    Ok(GroupingKey::new(job, labels?))
+}
+
+/// Expectations as JSON: an object of nanoseconds and the schedule as it was written, without what is not set. Fields of other versions are ignored.
+pub(super) mod expectations_as_json {
+    use super::*;
+
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Nanoseconds {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_duration: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expected_interval: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schedule: Option<Due>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_start: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grace: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        heartbeat_interval: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl: Option<i64>,
+    }
+
+    pub fn serialize<S: serde::Serializer>(these: &Expectations, serializer: S) -> Result<S::Ok, S::Error> {
+        let nanoseconds = Nanoseconds {
+            max_duration: these.max_duration.map(nanos_of_duration),
+            expected_interval: these.expected_interval.map(nanos_of_duration),
+            schedule: these.schedule.clone(),
+            next_start: these.next_start.map(nanos_of),
+            grace: these.grace.map(nanos_of_duration),
+            heartbeat_interval: these.heartbeat_interval.map(nanos_of_duration),
+            ttl: these.ttl.map(nanos_of_duration),
+        };
+        nanoseconds.serialize(serializer)
+    }
+
+    pub fn deserialize<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Expectations, D::Error> {
+        let nanoseconds = Nanoseconds::deserialize(deserializer)?;
+        Ok(Expectations {
+            max_duration: nanoseconds.max_duration.map(duration_of),
+            expected_interval: nanoseconds.expected_interval.map(duration_of),
+            schedule: nanoseconds.schedule,
+            next_start: nanoseconds.next_start.map(time_of),
+            grace: nanoseconds.grace.map(duration_of),
+            heartbeat_interval: nanoseconds.heartbeat_interval.map(duration_of),
+            ttl: nanoseconds.ttl.map(duration_of),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::testing::{at, record};
+
+    fn after(runs: &[(u64, Outcome)]) -> GroupState {
+        let mut state = GroupState::default();
+        for (start, outcome) in runs {
+            state.finish(&record("x", *start, *outcome), Arrival::Now, 0);
+        }
+        state
+    }
+
+    #[test]
+    fn counters_and_times_follow_the_runs() {
+        use Outcome::*;
+        // A run of `record` starts at the given second and takes ten.
+        let check =
+            |runs: &[(u64, Outcome)], success: Option<u64>, failure: Option<u64>, failures: u64, last: Outcome| {
+                let state = after(runs);
+                assert_eq!(state.seq, runs.len() as u64);
+                assert_eq!(state.counts.total(), runs.len() as u64);
+                assert_eq!(state.last_success, success.map(at), "{runs:?}");
+                assert_eq!(state.last_failure, failure.map(at), "{runs:?}");
+                assert_eq!(state.consecutive_failures, failures, "{runs:?}");
+                assert_eq!(state.last_run.unwrap().outcome, last, "{runs:?}");
+            };
+        check(&[(100, Success)], Some(110), None, 0, Success);
+        check(&[(100, Failure)], None, Some(110), 1, Failure);
+        check(&[(100, Success), (200, Failure), (300, Timeout)], Some(110), Some(310), 2, Timeout);
+        check(&[(100, Failure), (200, Success)], Some(210), Some(110), 0, Success);
+        check(&[(100, Success), (200, Skipped)], Some(110), None, 0, Success);
+        check(&[(100, Lost), (200, Skipped), (300, Failure)], None, Some(310), 2, Failure);
+        // The clock was put back: what ended just now is the most recent all the same.
+        check(&[(900, Failure), (100, Success)], Some(110), Some(910), 0, Success);
+        assert_eq!(after(&[(900, Failure), (100, Success)]).duration_total, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_skipped_run_changes_nothing_but_its_counter() {
+        let before = after(&[(100, Outcome::Failure)]);
+        let mut state = before.clone();
+        state.finish(&record("x", 200, Outcome::Skipped), Arrival::Now, 0);
+        assert_eq!(state.counts.of(Outcome::Skipped), 1);
+        let expected = GroupState { seq: 2, counts: state.counts, ..before };
+        assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn the_start_of_the_run_that_started_last_stays() {
+        let mut state = GroupState::default();
+        state.start(at(100));
+        state.start(at(150));
+        state.finish(&record("x", 100, Outcome::Success), Arrival::Now, 0);
+        assert_eq!(state.last_start, Some(at(150)));
+        state.finish(&record("x", 170, Outcome::Success), Arrival::Now, 0);
+        assert_eq!(state.last_start, Some(at(170)), "a short run is not announced");
+    }
+
+    #[test]
+    fn a_late_arrival_does_not_overwrite_what_is_newer() {
+        use Outcome::*;
+        let check = |runs: &[(u64, Outcome)], late: (u64, Outcome), newer_failures: u64, expected: (Outcome, u64)| {
+            let mut state = after(runs);
+            state.finish(&record("x", late.0, late.1), Arrival::Late(at(1000)), newer_failures);
+            let last = state.last_run.unwrap().outcome;
+            assert_eq!((last, state.consecutive_failures), expected, "{runs:?} then late {late:?}");
+            assert_eq!(state.counts.total(), runs.len() as u64 + 1);
+        };
+        check(&[(100, Success)], (200, Lost), 0, (Lost, 1));
+        check(&[(300, Success)], (200, Lost), 0, (Success, 0));
+        check(&[(300, Failure)], (200, Lost), 0, (Failure, 2));
+        check(&[(100, Success), (300, Failure)], (200, Failure), 0, (Failure, 2));
+        check(&[(100, Failure), (300, Failure)], (200, Success), 1, (Failure, 1));
+        check(&[], (200, Lost), 0, (Lost, 1));
+        // Recorded under a clock that ran years ahead: it does not keep the state for years.
+        check(&[(5000, Success)], (200, Lost), 0, (Lost, 1));
+    }
+
+    #[test]
+    fn what_a_run_expects_outweighs_what_was_registered() {
+        let hour = Some(Duration::from_secs(3600));
+        let run = Expectations { max_duration: hour, ..Expectations::default() };
+        let registered = Expectations { max_duration: Some(Duration::ZERO), grace: hour, ..Expectations::default() };
+        assert_eq!(run.or(&registered), Expectations { max_duration: hour, grace: hour, ..Expectations::default() });
+    }
+
+    #[test]
+    fn terms_survive_their_json() {
+        let terms = Terms {
+            expectations: Expectations {
+                max_duration: Some(Duration::from_millis(1500)),
+                next_start: Some(at(5)),
+                ..Expectations::default()
+            },
+            destinations: Some(vec!["http://a:9091".into()]),
+            route: None,
+        };
+        let json = serde_json::to_string(&terms).unwrap();
+        assert_eq!(serde_json::from_str::<Terms>(&json).unwrap(), terms);
+        assert_eq!(serde_json::from_str::<Terms>("{\"later\":1}").unwrap(), Terms::default());
+    }
+
+    #[test]
+    fn labels_make_a_key_or_an_error() {
+        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let key = key_of_labels(labels(&[("job", "j"), ("instance", "h")])).unwrap();
+        assert_eq!(key.to_string(), r#"{job="j",instance="h"}"#);
+        assert_eq!(key_of_labels(labels(&[("instance", "h")])), Err(LabelError::EmptyValue));
+        assert!(key_of_labels(labels(&[("job", "j"), ("a-b", "h")])).is_err());
+    }
+}

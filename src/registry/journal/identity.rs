@@ -1,0 +1,98 @@
+//! Who a run is: boot id, process id and process start time, which together survive reuse of process ids and reboots.
+
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::record::RunId;
+
+/// A new name for a run of this process: `BOOT-PID-START-MOMENT`, where BOOT is the first 12 digits of the kernel's boot
+/// id, START the process's start time in clock ticks since boot, and MOMENT the present time with a counter.
+///
+/// Where `/proc` is not mounted BOOT and START are zeros, and the lock alone says who is alive.
+pub fn new_run_id() -> RunId {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    let start = start_time(pid).unwrap_or(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    RunId::new(format!("{}-{pid}-{start}-{:x}{count:x}", boot_id(), entropy()))
+}
+
+/// Whether the process that made `run_id` with [`new_run_id`] is alive, as far as this process can see.
+pub(super) fn is_alive(run_id: &RunId) -> bool {
+    let mut parts = run_id.as_str().split('-');
+    let (Some(boot), Some(pid), Some(start)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let (Ok(pid), Ok(start)) = (pid.parse::<u32>(), start.parse::<u64>()) else { return false };
+    start != 0 && boot == boot_id() && start_time(pid) == Some(start)
+}
+
+/// A number that differs from call to call and from process to process: the nanoseconds of the clock.
+pub(super) fn entropy() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64
+}
+
+/// The first 12 hexadecimal digits of `/proc/sys/kernel/random/boot_id`.
+fn boot_id() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+    format!("{digits:0>12}")
+}
+
+/// Field 22 of `/proc/PID/stat` (proc(5): "The time the process started after system boot"); none for a process that is
+/// gone. A zombie counts as gone: it can hold no lock and finish no run.
+fn start_time(pid: u32) -> Option<u64> {
+    start_time_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn start_time_in(stat: &[u8]) -> Option<u64> {
+    // The second field is the command name in parentheses, which may itself hold spaces, parentheses and any byte.
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
+    let state = fields.next()?;
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    // The state is field 3; 18 fields lie between it and field 22.
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_time_is_field_22_whatever_the_command_is_called() {
+        let check = |name: &[u8], state: &str, expected: Option<u64>| {
+            let mut stat = b"42 (".to_vec();
+            stat.extend_from_slice(name);
+            stat.extend_from_slice(
+                format!(") {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 5 5\n").as_bytes(),
+            );
+            assert_eq!(start_time_in(&stat), expected, "{:?} {state}", name.escape_ascii().to_string());
+        };
+        check(b"jobmon", "S", Some(777));
+        check(b"a b) R 1 (", "R", Some(777));
+        check(b"\xff\n)", "D", Some(777));
+        check(b"jobmon", "Z", None);
+        for stat in [&b""[..], b"42", b"42 (x)", b"42 (x) S 1 2"] {
+            assert_eq!(start_time_in(stat), None);
+        }
+    }
+
+    #[test]
+    fn this_process_is_alive_and_its_look_alikes_are_not() {
+        let id = new_run_id();
+        assert!(is_alive(&id), "{id:?}");
+        assert_ne!(id, new_run_id());
+        let parts: Vec<_> = id.as_str().split('-').collect();
+        let [boot, pid, start, rest] = parts[..] else { panic!("{id:?}") };
+        let check = |text: String| assert!(!is_alive(&RunId::new(text.clone())), "{text}");
+        check(format!("000000000000-{pid}-{start}-{rest}"));
+        check(format!("{boot}-{pid}-{start}1-{rest}"));
+        check(format!("{boot}-{pid}-0-{rest}"));
+        check(format!("{boot}-4194999-{start}-{rest}"));
+        check(format!("{boot}-x-{start}-{rest}"));
+        check("nonsense".into());
+    }
+}

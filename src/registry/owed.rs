@@ -1,0 +1,386 @@
+//! What is owed: which destination is to hold a group's state, which state it holds, and what is still to be done.
+//!
+//! What is owed is a group, not a message: the state is rendered when it is sent, so that many missed runs cost one
+//! request and an old state never follows a newer one. A copy is written down before the first request that could make
+//! it, and stays written down until its deletion was confirmed. How a destination is chosen, and every request, belongs to
+//! [`crate::delivery`].
+
+use std::time::SystemTime;
+
+use rusqlite::{Connection, Row, Transaction, params};
+
+use super::clock::nanos_of;
+use super::gateways;
+use super::groups::{self, Group, GroupId, integer, natural, optional_time};
+
+/// What is to be at a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// The newest state of the group.
+    Present,
+    /// Nothing of the group, as soon as the destinations that are to hold it do.
+    Absent,
+    /// Nothing of the group: it was deleted there on purpose, and stays deleted until its next run.
+    Cleared,
+}
+
+/// What a destination holds of a group, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// The group.
+    pub group: GroupId,
+    /// The destination: a URL without credentials.
+    pub destination: String,
+    /// What is to be there.
+    pub want: Want,
+    /// The newest state that arrived, 0 for none.
+    pub delivered_seq: u64,
+    /// The newest state that was refused for good, 0 for none.
+    pub rejected_seq: u64,
+    /// Something of the group may be there: a request was made, or is about to be.
+    pub perhaps: bool,
+    /// Since when something is to be done here; none if nothing is.
+    pub owed_since: Option<SystemTime>,
+    /// Attempts that failed since the last success.
+    pub attempts: u64,
+    /// When the last attempt ended.
+    pub last_attempt: Option<SystemTime>,
+    /// Why it failed.
+    pub last_error: Option<String>,
+    /// When the last attempt that succeeded ended.
+    pub settled_at: Option<SystemTime>,
+    /// A request was given up that the destination may still carry out, after the next one.
+    pub abandoned: bool,
+}
+
+/// Where a copy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The destination holds the newest state.
+    Delivered,
+    /// The newest state has not arrived yet.
+    Pending,
+    /// The newest state was refused for good; the next one is tried again.
+    Rejected,
+    /// A copy that is to be deleted.
+    Stray,
+    /// Nothing is there, and nothing is to be.
+    Gone,
+}
+
+impl Copy {
+    /// Where the copy stands if the group's state is `seq`.
+    pub fn standing(&self, seq: u64) -> Standing {
+        match self.want {
+            Want::Present if self.delivered_seq >= seq => Standing::Delivered,
+            Want::Present if self.rejected_seq >= seq => Standing::Rejected,
+            Want::Present => Standing::Pending,
+            Want::Absent | Want::Cleared if self.perhaps => Standing::Stray,
+            Want::Absent | Want::Cleared => Standing::Gone,
+        }
+    }
+}
+
+/// One thing to be done at one destination.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Debt {
+    /// The group, with its present state.
+    pub group: Group,
+    /// Where, and since when.
+    pub copy: Copy,
+    /// What.
+    pub errand: Errand,
+}
+
+/// What a debt asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Send the present state.
+    Push,
+    /// Delete the group.
+    Delete,
+}
+
+/// Which debts to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Only those that can be paid: deletions whose time has come, at destinations that are not backing off.
+    Payable,
+    /// Whatever is owed.
+    All,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// The destination holds the state `seq`.
+    Delivered {
+        /// The sequence number of the state that was sent.
+        seq: u64,
+    },
+    /// The destination holds nothing of the group any more.
+    Deleted,
+    /// No answer, or one that may change: the destination is left alone for a while, and the debt stays.
+    Pending(String),
+    /// The same, and the destination may still carry out the request that was given up.
+    Abandoned(String),
+    /// The state `seq` was refused for good; the debt is gone until the next state.
+    Rejected {
+        /// The sequence number of the state that was sent.
+        seq: u64,
+        /// What the destination said.
+        error: String,
+    },
+}
+
+const COLUMNS: &str = "copies.group_id, copies.destination, copies.wanted, copies.cleared, copies.delivered_seq, \
+    copies.rejected_seq, copies.perhaps, copies.owed_since, copies.attempts, copies.last_attempt, copies.last_error, \
+    copies.settled_at, copies.abandoned";
+
+/// How many columns [`from_row`] takes up.
+const WIDTH: usize = 13;
+
+/// The group's state is a new one: it is owed to the destinations that already are to hold it, and to `more`.
+pub(super) fn state_changed(
+    transaction: &Transaction<'_>,
+    group: &Group,
+    more: &[String],
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE copies SET owed_since = ifnull(owed_since, ?2), perhaps = 1 WHERE group_id = ?1 AND wanted = 1",
+        params![group.id.0, nanos_of(now)],
+    )?;
+    for destination in more {
+        want(transaction, group.id, destination, now)?;
+    }
+    Ok(())
+}
+
+/// The group is to be at these destinations and nowhere else.
+pub(super) fn owe(
+    transaction: &Transaction<'_>,
+    group: &Group,
+    destinations: &[String],
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    for copy in copies_of(transaction, group.id)? {
+        if copy.want == Want::Present && !destinations.contains(&copy.destination) {
+            transaction.execute(
+                "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
+                 WHERE group_id = ?1 AND destination = ?2",
+                params![group.id.0, copy.destination, nanos_of(now)],
+            )?;
+        }
+    }
+    for destination in destinations {
+        want(transaction, group.id, destination, now)?;
+    }
+    Ok(())
+}
+
+/// The state is to be at the destination, and is owed unless it is there already. A copy may exist from now on.
+fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: SystemTime) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, owed_since, \
+         attempts) VALUES (?1, ?2, 1, 0, 0, 0, 1, ?3, 0) \
+         ON CONFLICT (group_id, destination) DO UPDATE SET wanted = 1, cleared = 0, perhaps = 1, owed_since = \
+         iif(max(delivered_seq, rejected_seq) >= (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(owed_since, ?3))",
+        params![group.0, destination, nanos_of(now)],
+    )?;
+    Ok(())
+}
+
+/// Before a request: writes down that a copy may come to be at the destination, a stray one if it is not wanted there.
+/// Returns whether that was new.
+pub(super) fn begin(
+    connection: &Connection,
+    group: GroupId,
+    destination: &str,
+    now: SystemTime,
+) -> rusqlite::Result<bool> {
+    let changed = connection.execute(
+        "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, owed_since, \
+         attempts) VALUES (?1, ?2, 0, 0, 0, 0, 1, ?3, 0) \
+         ON CONFLICT (group_id, destination) DO UPDATE SET perhaps = 1, cleared = 0, owed_since = ifnull(owed_since, ?3) \
+         WHERE NOT perhaps OR owed_since IS NULL",
+        params![group.0, destination, nanos_of(now)],
+    )?;
+    Ok(changed > 0)
+}
+
+/// Whether [`begin`] has nothing left to write down.
+pub(super) fn has_begun(connection: &Connection, group: GroupId, destination: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM copies WHERE group_id = ?1 AND destination = ?2 AND perhaps \
+         AND owed_since IS NOT NULL)",
+        params![group.0, destination],
+        |row| row.get(0),
+    )
+}
+
+/// After a request: writes down how it ended, for the copy and for the destination.
+pub(super) fn settle(
+    transaction: &Transaction<'_>,
+    group: GroupId,
+    destination: &str,
+    settlement: &Settlement,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    let (row, time) = ((group.0, destination), nanos_of(now));
+    match settlement {
+        Settlement::Delivered { seq } => {
+            // A copy that is not wanted there stays owed: its deletion.
+            transaction.execute(
+                "UPDATE copies SET delivered_seq = max(delivered_seq, ?3), perhaps = 1, abandoned = 0, attempts = 0, last_attempt = ?4, \
+                 last_error = NULL, settled_at = ?4, owed_since = iif(wanted AND ?3 >= \
+                 (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(owed_since, ?4)) \
+                 WHERE group_id = ?1 AND destination = ?2",
+                params![row.0, row.1, integer(*seq), time],
+            )?;
+            gateways::answered(transaction, destination, now)
+        }
+        Settlement::Deleted => {
+            // What is wanted there again by now is owed from the beginning.
+            transaction.execute(
+                "UPDATE copies SET delivered_seq = 0, rejected_seq = 0, perhaps = wanted, abandoned = 0, attempts = 0, \
+                 last_attempt = ?3, last_error = NULL, settled_at = ?3, \
+                 owed_since = iif(wanted, ifnull(owed_since, ?3), NULL) WHERE group_id = ?1 AND destination = ?2",
+                params![row.0, row.1, time],
+            )?;
+            gateways::answered(transaction, destination, now)
+        }
+        Settlement::Pending(error) | Settlement::Abandoned(error) => {
+            let abandoned = matches!(settlement, Settlement::Abandoned(_));
+            transaction.execute(
+                "UPDATE copies SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
+                 last_error = ?4 WHERE group_id = ?1 AND destination = ?2",
+                params![row.0, row.1, time, error, abandoned],
+            )?;
+            gateways::failed(transaction, destination, error, now)
+        }
+        Settlement::Rejected { seq, error } => {
+            transaction.execute(
+                "UPDATE copies SET rejected_seq = max(rejected_seq, ?3), attempts = attempts + 1, last_attempt = ?4, \
+                 last_error = ?5, owed_since = iif(wanted AND ?3 >= (SELECT seq FROM groups WHERE id = ?1), NULL, \
+                 owed_since) WHERE group_id = ?1 AND destination = ?2",
+                params![row.0, row.1, integer(*seq), time, error],
+            )?;
+            gateways::answered(transaction, destination, now)
+        }
+    }
+}
+
+/// A request for the group was given up, who knows where: wherever a copy may be.
+pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE copies SET abandoned = 1 WHERE group_id = ?1 AND perhaps", [group.0])?;
+    Ok(())
+}
+
+/// The group was deleted at the destination on purpose: nothing is owed there until it runs again.
+pub(super) fn cleared(
+    transaction: &Transaction<'_>,
+    group: GroupId,
+    destination: &str,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, attempts, \
+         settled_at) VALUES (?1, ?2, 0, 1, 0, 0, 0, 0, ?3) \
+         ON CONFLICT (group_id, destination) DO UPDATE SET wanted = 0, cleared = 1, delivered_seq = 0, \
+         rejected_seq = 0, perhaps = 0, attempts = 0, last_error = NULL, settled_at = ?3, owed_since = NULL",
+        params![group.0, destination, nanos_of(now)],
+    )?;
+    Ok(())
+}
+
+/// The destination may have lost whatever arrived there, and may have back whatever was deleted: everything that concerns
+/// it is owed again. Returns how many groups that are.
+pub(super) fn forgotten(transaction: &Transaction<'_>, destination: &str, now: SystemTime) -> rusqlite::Result<u64> {
+    let changed = transaction.execute(
+        "UPDATE copies SET delivered_seq = 0, rejected_seq = 0, perhaps = 1, owed_since = ifnull(owed_since, ?2) \
+         WHERE destination = ?1",
+        params![destination, nanos_of(now)],
+    )?;
+    Ok(changed as u64)
+}
+
+/// What is owed: what was tried least recently first, then what is owed longest.
+pub(super) fn owed(
+    connection: &Connection,
+    which: Which,
+    limit: usize,
+    now: SystemTime,
+) -> rusqlite::Result<Vec<Debt>> {
+    // A stray copy goes only when no destination that is to hold the group is waiting for it; a backoff that would end
+    // later than any backoff can was written under another clock.
+    let payable = "AND (copies.wanted OR copies.cleared OR groups.retired OR NOT EXISTS \
+         (SELECT 1 FROM copies AS home WHERE home.group_id = copies.group_id AND home.wanted \
+          AND home.owed_since IS NOT NULL)) \
+         AND NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.url = copies.destination \
+          AND gateways.backoff_until > ?1 AND gateways.backoff_until <= ?2)";
+    let tail = format!(
+        "FROM copies CROSS JOIN groups ON groups.id = copies.group_id WHERE copies.owed_since IS NOT NULL {} \
+         ORDER BY copies.last_attempt, copies.owed_since LIMIT {}",
+        if which == Which::Payable { payable } else { "AND ?1 <= ?2" },
+        integer(limit as u64)
+    );
+    let sql = groups::select(&format!(", {COLUMNS}"), &tail);
+    let debt = |row: &Row<'_>| {
+        let copy = from_row(row, groups::WIDTH)?;
+        let errand = if copy.want == Want::Present { Errand::Push } else { Errand::Delete };
+        Ok(Debt { group: groups::from_row(row)?, copy, errand })
+    };
+    let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(gateways::LONGEST_BACKOFF));
+    connection.prepare(&sql)?.query_map(params![nanos_of(now), farthest], debt)?.collect()
+}
+
+/// What is known of a group's copies, by destination.
+pub(super) fn copies_of(connection: &Connection, group: GroupId) -> rusqlite::Result<Vec<Copy>> {
+    let sql = format!("SELECT {COLUMNS} FROM copies WHERE group_id = ?1 ORDER BY destination");
+    connection.prepare(&sql)?.query_map([group.0], |row| from_row(row, 0))?.collect()
+}
+
+/// What is known of every copy, by group and destination.
+pub(super) fn all_copies(connection: &Connection) -> rusqlite::Result<Vec<Copy>> {
+    let sql = format!("SELECT {COLUMNS} FROM copies ORDER BY group_id, destination");
+    connection.prepare(&sql)?.query_map([], |row| from_row(row, 0))?.collect()
+}
+
+/// Removes what was confirmed to be deleted before `oldest`, and retired groups without copies.
+pub(super) fn forget_settled(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
+    let copies = transaction
+        .execute("DELETE FROM copies WHERE NOT wanted AND NOT perhaps AND settled_at < ?1", [nanos_of(oldest)])?;
+    let groups = transaction.execute(
+        "DELETE FROM groups WHERE retired AND NOT EXISTS (SELECT 1 FROM copies WHERE group_id = groups.id) \
+         AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = groups.id)",
+        [],
+    )?;
+    Ok((copies + groups) as u64)
+}
+
+fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Copy> {
+    let column = |number: usize| first + number;
+    debug_assert!(WIDTH == COLUMNS.split(", ").count());
+    Ok(Copy {
+        group: GroupId(row.get(column(0))?),
+        destination: row.get(column(1))?,
+        want: match (row.get(column(2))?, row.get(column(3))?) {
+            (true, _) => Want::Present,
+            (false, true) => Want::Cleared,
+            (false, false) => Want::Absent,
+        },
+        delivered_seq: natural(row.get(column(4))?),
+        rejected_seq: natural(row.get(column(5))?),
+        perhaps: row.get(column(6))?,
+        owed_since: optional_time(row, column(7))?,
+        attempts: natural(row.get(column(8))?),
+        last_attempt: optional_time(row, column(9))?,
+        last_error: row.get(column(10))?,
+        settled_at: optional_time(row, column(11))?,
+        abandoned: row.get(column(12))?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+use std::time::Duration;
+
+use super::*;
+use crate::record::Outcome;
+use crate::registry::testing::{Temp, at, key, record};
+use crate::registry::{Past, Registry, Sighting, Terms};
+
+const A: &str = "http://a:9091";
+const B: &str = "http://b:9091";
+const C: &str = "http://c:9091";
+
+/// Runs `name` once for the destinations, and returns its group.
+fn run(registry: &mut Registry, name: &str, destinations: &[&str], seconds: u64) -> Group {
+    let destinations = destinations.iter().map(|destination| (*destination).to_owned()).collect();
+    let terms = Terms { destinations: Some(destinations), ..Terms::default() };
+    registry.remember(&record(name, seconds, Outcome::Success), &terms, at(seconds)).unwrap().group
+}
+
+fn deliver(registry: &mut Registry, group: &Group, destination: &str, seconds: u64) {
+    let seq = registry.begin_attempt(group.id, destination, at(seconds)).unwrap().state.seq;
+    registry.settle(group.id, destination, &Settlement::Delivered { seq }, at(seconds)).unwrap();
+}
+
+fn fail(registry: &mut Registry, group: &Group, destination: &str, seconds: u64) {
+    registry.begin_attempt(group.id, destination, at(seconds)).unwrap();
+    registry.settle(group.id, destination, &Settlement::Pending("refused".into()), at(seconds)).unwrap();
+}
+
+/// What can be done a long time later, as `NAME ERRAND DESTINATION`.
+fn payable(registry: &mut Registry) -> Vec<String> {
+    debts(registry, Which::Payable, 1_000_000)
+}
+
+fn debts(registry: &mut Registry, which: Which, seconds: u64) -> Vec<String> {
+    let debts = registry.owed(which, 100, at(seconds)).unwrap();
+    let describe = |debt: &Debt| {
+        let place = debt.copy.destination.strip_prefix("http://").unwrap().strip_suffix(":9091").unwrap();
+        format!("{} {:?} {place}", debt.group.key.script_name(), debt.errand)
+    };
+    debts.iter().map(describe).collect()
+}
+
+fn standing(registry: &mut Registry, name: &str) -> Vec<Standing> {
+    let status = registry.group(&key(name)).unwrap().unwrap();
+    status.copies.iter().map(|copy| copy.standing(status.group.state.seq)).collect()
+}
+
+#[test]
+fn a_state_is_owed_until_it_is_delivered() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    assert_eq!(payable(&mut registry), ["x Push a"]);
+    fail(&mut registry, &group, A, 101);
+    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(0);
+    assert_eq!((copy.attempts, copy.owed_since, copy.last_error.as_deref()), (1, Some(at(100)), Some("refused")));
+    deliver(&mut registry, &group, A, 102);
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(0);
+    assert_eq!((copy.attempts, copy.owed_since, copy.last_error, copy.settled_at), (0, None, None, Some(at(102))));
+    run(&mut registry, "x", &[A], 200);
+    assert_eq!(standing(&mut registry, "x"), [Standing::Pending]);
+}
+
+#[test]
+fn a_state_that_changed_under_way_is_still_owed() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    let sent = registry.begin_attempt(group.id, A, at(101)).unwrap().state.seq;
+    run(&mut registry, "x", &[A], 102);
+    registry.settle(group.id, A, &Settlement::Delivered { seq: sent }, at(103)).unwrap();
+    assert_eq!(payable(&mut registry), ["x Push a"]);
+    // An answer that comes late does not turn back what is known.
+    deliver(&mut registry, &group, A, 104);
+    registry.settle(group.id, A, &Settlement::Delivered { seq: sent }, at(105)).unwrap();
+    assert_eq!(standing(&mut registry, "x"), [Standing::Delivered]);
+}
+
+#[test]
+fn what_was_refused_for_good_is_not_sent_again_but_the_next_state_is() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    let refusal = Settlement::Rejected { seq: 1, error: "400: bad".into() };
+    registry.settle(group.id, A, &refusal, at(101)).unwrap();
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+    assert_eq!(standing(&mut registry, "x"), [Standing::Rejected]);
+    run(&mut registry, "x", &[A], 200);
+    assert_eq!(payable(&mut registry), ["x Push a"]);
+}
+
+#[test]
+fn a_stray_copy_is_deleted_once_home_has_the_state() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    fail(&mut registry, &group, A, 101);
+    deliver(&mut registry, &group, B, 102);
+    assert_eq!(standing(&mut registry, "x"), [Standing::Pending, Standing::Stray]);
+    assert_eq!(payable(&mut registry), ["x Push a"], "the copy at b is all that there is");
+    assert_eq!(debts(&mut registry, Which::All, 200), ["x Push a", "x Delete b"]);
+
+    // The next run is reported to where the first went, while home is still away.
+    let group = run(&mut registry, "x", &[A], 200);
+    fail(&mut registry, &group, A, 201);
+    deliver(&mut registry, &group, B, 202);
+    deliver(&mut registry, &group, A, 300);
+    assert_eq!(payable(&mut registry), ["x Delete b"]);
+    registry.settle(group.id, B, &Settlement::Deleted, at(301)).unwrap();
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+    assert_eq!(standing(&mut registry, "x"), [Standing::Delivered, Standing::Gone]);
+}
+
+#[test]
+fn a_request_that_timed_out_may_have_left_a_copy() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    fail(&mut registry, &group, B, 101);
+    deliver(&mut registry, &group, A, 102);
+    assert_eq!(payable(&mut registry), ["x Delete b"]);
+}
+
+#[test]
+fn a_change_of_destinations_moves_the_group() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A, B], 100);
+    for destination in [A, B] {
+        deliver(&mut registry, &group, destination, 101);
+    }
+    run(&mut registry, "x", &[B, C], 200);
+    assert_eq!(debts(&mut registry, Which::All, 300).len(), 3);
+    deliver(&mut registry, &group, B, 201);
+    assert_eq!(payable(&mut registry), ["x Push c"]);
+    deliver(&mut registry, &group, C, 202);
+    assert_eq!(payable(&mut registry), ["x Delete a"]);
+    // Back again before the deletion was made: nothing to delete.
+    registry.owe(group.id, &[A.into(), B.into()], at(203)).unwrap();
+    assert_eq!(payable(&mut registry), ["x Push a"]);
+}
+
+#[test]
+fn what_is_there_already_is_not_owed_again() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    deliver(&mut registry, &group, A, 101);
+    registry.owe(group.id, &[A.into()], at(102)).unwrap();
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+}
+
+#[test]
+fn a_cleared_group_stays_away_until_it_runs_again() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    deliver(&mut registry, &group, A, 101);
+    run(&mut registry, "x", &[A], 110);
+    assert!(registry.cleared(&key("x"), A, at(120)).unwrap());
+    assert!(!registry.cleared(&key("of another host"), A, at(120)).unwrap());
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+
+    // The gateway was killed and came back with what it had saved before the deletion.
+    assert_eq!(registry.gateway_seen(A, "monday", at(130)).unwrap(), Sighting::New);
+    assert_eq!(registry.gateway_seen(A, "tuesday", at(140)).unwrap(), Sighting::Restarted(1));
+    assert_eq!(payable(&mut registry), ["x Delete a"]);
+    registry.settle(group.id, A, &Settlement::Deleted, at(150)).unwrap();
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(0);
+    assert_eq!(copy.want, Want::Cleared, "and again, should it do so again");
+
+    run(&mut registry, "x", &[A], 200);
+    assert_eq!(payable(&mut registry), ["x Push a"]);
+}
+
+#[test]
+fn a_push_that_crosses_a_clear_is_deleted_after_all() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    let seq = registry.begin_attempt(group.id, A, at(101)).unwrap().state.seq;
+    registry.cleared(&key("x"), A, at(102)).unwrap();
+    registry.settle(group.id, A, &Settlement::Delivered { seq }, at(103)).unwrap();
+    assert_eq!(payable(&mut registry), ["x Delete a"]);
+}
+
+#[test]
+fn a_restarted_gateway_gets_every_group_again() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    for name in ["x", "y", "z"] {
+        let group = run(&mut registry, name, &[if name == "z" { B } else { A }], 100);
+        deliver(&mut registry, &group, if name == "z" { B } else { A }, 101);
+    }
+    assert_eq!(registry.gateway_seen(A, "monday", at(110)).unwrap(), Sighting::New);
+    assert_eq!(registry.gateway_seen(A, "monday", at(120)).unwrap(), Sighting::Same);
+    assert_eq!(payable(&mut registry), Vec::<String>::new());
+    assert_eq!(registry.gateway_seen(A, "tuesday", at(130)).unwrap(), Sighting::Restarted(2));
+    assert_eq!(payable(&mut registry), ["x Push a", "y Push a"]);
+    assert_eq!(registry.gateway_seen(A, "tuesday", at(140)).unwrap(), Sighting::Same);
+    assert_eq!(registry.gateways().unwrap().len(), 2);
+}
+
+#[test]
+fn debts_take_turns_and_a_gateway_that_backs_off_is_left_alone() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let groups: Vec<_> = ["p", "q", "r"].map(|name| run(&mut registry, name, &[A], 100)).into();
+    let other = run(&mut registry, "s", &[B], 101);
+    assert_eq!(debts(&mut registry, Which::Payable, 102), ["p Push a", "q Push a", "r Push a", "s Push b"]);
+    fail(&mut registry, &groups[0], A, 110);
+    assert_eq!(debts(&mut registry, Which::Payable, 110), ["s Push b"]);
+    assert_eq!(debts(&mut registry, Which::All, 110), ["q Push a", "r Push a", "s Push b", "p Push a"]);
+    assert_eq!(payable(&mut registry), ["q Push a", "r Push a", "s Push b", "p Push a"]);
+    // Seen from long before, the backoff was written under another clock.
+    let long_before = at(110) - Duration::from_secs(1_000_000);
+    assert_eq!(registry.owed(Which::Payable, 100, long_before).unwrap().len(), 4);
+    deliver(&mut registry, &other, B, 111);
+    assert_eq!(registry.owed(Which::Payable, 1, at(1000)).unwrap().len(), 1, "no more than asked for");
+    assert_eq!(registry.owed(Which::All, usize::MAX, at(1000)).unwrap().len(), 3);
+}
+
+#[test]
+fn a_copy_is_written_down_before_it_is_made() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    registry.begin_attempt(group.id, B, at(101)).unwrap();
+    // Killed here: whoever comes next knows of it.
+    drop(registry);
+    let mut registry = temp.registry();
+    deliver(&mut registry, &group, A, 200);
+    assert_eq!(payable(&mut registry), ["x Delete b"]);
+}
+
+#[test]
+fn what_was_settled_long_ago_is_forgotten() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    run(&mut registry, "x", &[A], 100);
+    registry.cleared(&key("x"), A, at(100)).unwrap();
+    registry.register(&key("never ran"), &Terms::default(), at(100)).unwrap();
+    registry.unregister(&key("never ran"), &[], at(100)).unwrap();
+    let month = 31 * 24 * 3600;
+    let mut retain = |now| {
+        registry.retain(&crate::registry::Retention::default(), now, std::time::Instant::now()).unwrap();
+        registry.group(&key("x")).unwrap().unwrap().copies.len()
+    };
+    assert_eq!(retain(at(200)), 1);
+    assert_eq!(retain(at(100 + month)), 0);
+    // The row is gone, not just hidden: the group is a new one, whose past is unknown.
+    let group = registry.register(&key("never ran"), &Terms::default(), at(month)).unwrap();
+    assert_eq!(group.state.past, Past::Unknown);
+}

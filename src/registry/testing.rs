@@ -1,0 +1,81 @@
+//! What the tests of the registry share.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use super::{Registry, RunStart, StateDir, Terms, journal};
+use crate::grouping::{GroupingKey, LabelName, LabelValue};
+use crate::record::{Outcome, RunRecord};
+
+/// A state folder that goes away with the test.
+pub(super) struct Temp {
+    _folder: TempDir,
+    pub dir: StateDir,
+}
+
+impl Temp {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, _) = StateDir::open(&folder.path().join("state")).unwrap();
+        Self { _folder: folder, dir }
+    }
+
+    pub fn registry(&self) -> Registry {
+        let (registry, warnings) = Registry::open(&self.dir, soon()).unwrap();
+        assert_eq!(warnings, []);
+        registry
+    }
+
+    pub fn key(&self, name: &str) -> GroupingKey {
+        key(name)
+    }
+}
+
+/// A deadline that only a hanging test meets.
+pub(super) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// So many seconds after a day in 2026.
+pub(super) fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
+}
+
+pub(super) fn key(name: &str) -> GroupingKey {
+    let labels = [("script_name", name), ("instance", "host")];
+    let labels = labels.map(|(name, value)| (LabelName::new(name).unwrap(), LabelValue::new(value).unwrap()));
+    GroupingKey::new(LabelValue::new("script_monitor").unwrap(), labels)
+}
+
+pub(super) fn start(name: &str, seconds: u64) -> RunStart {
+    RunStart {
+        run_id: journal::new_run_id(),
+        grouping_key: key(name),
+        command: format!("/usr/local/bin/{name} --all 'two words'"),
+        started_at: at(seconds),
+        terms: Terms { destinations: Some(vec!["http://127.0.0.1:9091".into()]), ..Terms::default() },
+    }
+}
+
+/// A run that started at that second and took ten.
+pub(super) fn record(name: &str, seconds: u64, outcome: Outcome) -> RunRecord {
+    let start = start(name, seconds);
+    RunRecord {
+        run_id: start.run_id,
+        grouping_key: start.grouping_key,
+        command: start.command,
+        started_at: start.started_at,
+        ended_at: at(seconds + 10),
+        duration: Duration::from_secs(10),
+        outcome,
+        exit_code: i32::from(outcome != Outcome::Success && outcome != Outcome::Skipped),
+        signal: None,
+        cpu_user: Duration::from_millis(1500),
+        cpu_system: Duration::from_millis(250),
+        max_resident_bytes: 12 << 20,
+        attempts: Vec::new(),
+        output_tail: None,
+        job_metrics: None,
+    }
+}
