@@ -37,4 +37,5 @@ pub mod manual;
 pub mod record;
 pub mod registry;
 pub mod schedule;
+pub mod sinks;
 pub mod supervise;

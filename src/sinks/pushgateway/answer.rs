@@ -1,0 +1,572 @@
+//! What an answer means: the one place where status codes and error texts are judged.
+//!
+//! The judgement is pure ([`classify`]); what it is judged from is read in [`super`] and, where there was no answer at
+//! all, in [`super::failure`]. What happens next (keep owing, fail over, delete a ghost) is delivery's to decide.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use super::complaint::{self, Complaint, ComplaintKind};
+use super::path::RawKey;
+
+/// What became of one request that writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The gateway took it.
+    Delivered {
+        /// Whether it was checked against everything else the gateway holds (200). An unchecked push (202: the gateway
+        /// runs with `--push.disable-consistency-check`) may still be dropped. A deletion is never checked: it is
+        /// queued, and a group that does not exist is deleted just as gladly.
+        checked: bool,
+    },
+    /// It was read and refused: sending the same again cannot help.
+    Rejected(Rejection),
+    /// No answer, or one that may change: the state stays owed.
+    Unavailable(Outage),
+    /// The gateway refuses every push by anybody because of a group that is not ours: the state stays owed.
+    Poisoned(Poison),
+}
+
+/// A refusal for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The HTTP status; `None` if it was not even sent, because no server would take it.
+    pub status: Option<u16>,
+    /// The answer's body or the reason, one line, at most about 300 characters.
+    pub body: String,
+}
+
+/// A failure that may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// What happened, one line without the gateway's URL, with the next step where there is one.
+    pub reason: String,
+    /// Whether the gateway may have done what was asked of it although no answer says so.
+    pub perhaps_applied: bool,
+    /// What has to happen before another attempt has a chance.
+    pub remedy: Remedy,
+    /// How long the server asks to be left alone (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+/// What has to happen before another attempt has a chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Time passes: the gateway or the way to it is down or busy.
+    Time,
+    /// Somebody changes a setting (URL, password, certificate): worth a line where a person sees it.
+    Setting,
+}
+
+/// Why a gateway is disabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poison {
+    /// What the gateway complains about; never empty.
+    pub complaints: Vec<Complaint>,
+    /// Its own words, one line, at most about 300 characters.
+    pub text: String,
+}
+
+/// The request that an answer belongs to, as far as the judgement needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What was asked.
+    pub method: Method,
+    /// The group it was asked about.
+    pub key: &'a RawKey,
+    /// The names of the metrics in the body ([`family_names`]).
+    pub families: &'a BTreeSet<&'a str>,
+}
+
+/// The three ways to write a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Replaces the whole group.
+    Put,
+    /// Replaces the metrics of the same names only.
+    Post,
+    /// Removes the group.
+    Delete,
+}
+
+/// The parts of an answer that count.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// Content type, lower case, empty if there is none.
+    pub content_type: &'a str,
+    /// `Location`, empty if there is none.
+    pub location: &'a str,
+    /// `Retry-After` as a duration.
+    pub retry_after: Option<Duration>,
+    /// The body, or its first part if it is long or was cut (a success that was cut is not for this function).
+    pub body: &'a [u8],
+}
+
+/// The start of every 400 that comes from the consistency check.
+const INCONSISTENT: &[u8] = b"pushed metrics are invalid or inconsistent with existing metrics: ";
+
+/// What `reply` to `question` means.
+///
+/// An answer that asks for another URL, other credentials or another server altogether is an [`Outage`] with
+/// [`Remedy::Setting`] and not a [`Rejection`]: the state can be delivered once somebody has corrected the setting.
+pub fn classify(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
+    let said = |what: &str| match quote_body(reply) {
+        body if body.is_empty() => what.to_owned(),
+        body => format!("{what}: {body}"),
+    };
+    let setting = |reason: String| outage(reason, Remedy::Setting, false);
+    match reply.status {
+        200..=299 => success(question, reply),
+        301 | 302 | 303 | 307 | 308 => setting(redirection(reply)),
+        400 => bad_request(question, reply),
+        401 => setting(said("401, the gateway wants other credentials: check user and password, or the token")),
+        403 => setting(said("403, the credentials are not allowed to push")),
+        404 => setting(said("404, no Pushgateway under this URL: check its path")),
+        405 => setting(said("405, no Pushgateway under this URL, or one that only lets itself be read")),
+        407 => setting(said("407, the proxy wants credentials: put them into the proxy's URL")),
+        408 | 425 => Answer::Unavailable(Outage {
+            reason: said(&reply.status.to_string()),
+            perhaps_applied: false,
+            remedy: Remedy::Time,
+            retry_after: reply.retry_after,
+        }),
+        429 => Answer::Unavailable(Outage {
+            reason: said("429, too many requests"),
+            perhaps_applied: false,
+            remedy: Remedy::Time,
+            retry_after: reply.retry_after,
+        }),
+        status @ 400..=499 => Answer::Rejected(Rejection { status: Some(status), body: quote_body(reply) }),
+        status => Answer::Unavailable(Outage {
+            reason: said(&status.to_string()),
+            // A proxy answers 502 and 504 after it passed the request on, and the request may still be queued.
+            perhaps_applied: status != 503,
+            remedy: Remedy::Time,
+            retry_after: reply.retry_after,
+        }),
+    }
+}
+
+fn outage(reason: String, remedy: Remedy, perhaps_applied: bool) -> Answer {
+    Answer::Unavailable(Outage { reason, perhaps_applied, remedy, retry_after: None })
+}
+
+/// A Pushgateway's success has no body; anything that has one is something else that says 200 to everything.
+fn success(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
+    if !reply.body.is_empty() {
+        let reason = format!("{} with {}: not a Pushgateway, check the URL", reply.status, describe_body(reply));
+        return outage(reason, Remedy::Setting, false);
+    }
+    Answer::Delivered { checked: reply.status == 200 && question.method != Method::Delete }
+}
+
+fn redirection(reply: &Reply<'_>) -> String {
+    let target = reply.location;
+    // The part before the group's path is what belongs into the gateway's URL.
+    let base = target.find("/metrics/job").map_or(target, |position| &target[..position]);
+    let status = reply.status;
+    if base.starts_with("http") {
+        format!(
+            "{status}, redirected, which a push must not follow: use {} as the gateway's URL",
+            quote(base.as_bytes())
+        )
+    } else {
+        format!("{status}, redirected to {:?}, which a push must not follow: check the gateway's URL", cut(target))
+    }
+}
+
+fn bad_request(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
+    if speaks_tls_only(reply.body) {
+        let reason = "the port speaks TLS: write https:// instead of http:// in the gateway's URL".to_owned();
+        return outage(reason, Remedy::Setting, false);
+    }
+    if let Some(reason) = client_certificate_trouble(reply.body) {
+        return outage(reason.to_owned(), Remedy::Setting, false);
+    }
+    if is_html(reply) {
+        let reason = format!("400 with {}: not a Pushgateway's answer, check the URL", describe_body(reply));
+        return outage(reason, Remedy::Setting, false);
+    }
+    let rejected = || Answer::Rejected(Rejection { status: Some(400), body: quote_body(reply) });
+    if !reply.body.starts_with(INCONSISTENT) {
+        return rejected();
+    }
+    let complaints = complaint::read(reply.body);
+    // No body can cause a complaint about the metrics that the gateway adds itself, so these are about a group: another
+    // one, since none of our keys can be invalid, or the `instance=""` twin that somebody made of ours.
+    let about_a_group = complaints.iter().any(Complaint::is_about_the_group);
+    let is_ours = |complaint: &Complaint| {
+        question.families.contains(complaint.metric.as_str()) || is_member(question.key, &complaint.labels)
+    };
+    if about_a_group || (!complaints.is_empty() && !complaints.iter().any(is_ours)) {
+        Answer::Poisoned(Poison { complaints, text: quote_body(reply) })
+    } else {
+        rejected()
+    }
+}
+
+/// Whether a metric with the labels `shown` belongs to the group `key`.
+fn is_member(key: &RawKey, shown: &RawKey) -> bool {
+    let instance = key.get("instance").unwrap_or_default();
+    key.labels().all(|(name, value)| shown.get(name) == Some(value)) && shown.get("instance") == Some(instance)
+}
+
+/// Go's and nginx's answers to plain text on a TLS port.
+fn speaks_tls_only(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    text.starts_with("Client sent an HTTP request to an HTTPS server")
+        || text.contains("The plain HTTP request was sent to HTTPS port")
+}
+
+/// nginx' answers where it verifies clients.
+fn client_certificate_trouble(body: &[u8]) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(body);
+    if text.contains("No required SSL certificate was sent") {
+        Some("the gateway wants a client certificate: name one in the gateway's settings")
+    } else if text.contains("The SSL certificate error") {
+        Some("the gateway does not accept the client certificate: check it in the gateway's settings")
+    } else {
+        None
+    }
+}
+
+/// What a scrape's 500 says about a disabled gateway, if that is what it is.
+pub fn poison_of_scrape(reply: &Reply<'_>) -> Option<Poison> {
+    let complaints = if reply.status == 500 { complaint::read(reply.body) } else { Vec::new() };
+    (!complaints.is_empty()).then(|| Poison { complaints, text: quote_body(reply) })
+}
+
+/// The metric names of a text exposition: of its `# TYPE` lines and of its samples.
+pub fn family_names(body: &[u8]) -> BTreeSet<&str> {
+    let Ok(text) = std::str::from_utf8(body) else { return BTreeSet::new() };
+    text.lines()
+        .filter_map(|line| match line.strip_prefix("# TYPE ") {
+            Some(rest) => rest.split_whitespace().next(),
+            None if line.starts_with('#') => None,
+            None => line.split(['{', ' ', '\t']).next().filter(|name| !name.is_empty()),
+        })
+        .collect()
+}
+
+impl Rejection {
+    /// Whether the gateway may now hold an empty group of this key that it did not hold before: a push that it could
+    /// read but refused is remembered by `push_failure_time_seconds`. [`super::Client::delete_ghost`] removes it.
+    pub fn may_leave_ghost(&self) -> bool {
+        self.status == Some(400) && self.body.as_bytes().starts_with(&INCONSISTENT[..INCONSISTENT.len() - 1])
+    }
+}
+
+impl Poison {
+    /// The labels that the first blamed group shows.
+    pub fn culprit(&self) -> &RawKey {
+        &self.blamed().labels
+    }
+
+    fn blamed(&self) -> &Complaint {
+        self.complaints.iter().find(|complaint| complaint.is_about_the_group()).unwrap_or(&self.complaints[0])
+    }
+}
+
+/// A clause for a log line, without the gateway's URL.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered { checked: true } => f.write_str("delivered"),
+            Self::Delivered { checked: false } => f.write_str("accepted unchecked"),
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Unavailable(outage) => outage.fmt(f),
+            Self::Poisoned(poison) => poison.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) if self.body.is_empty() => write!(f, "refused with {status}"),
+            Some(status) => write!(f, "refused with {status}: {}", self.body),
+            None => f.write_str(&self.body),
+        }
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl fmt::Display for Poison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let blamed = self.blamed();
+        write!(f, "disabled for everybody by ")?;
+        match blamed.kind {
+            ComplaintKind::InvalidUtf8 => write!(f, "the group {} (invalid UTF-8)", blamed.labels),
+            ComplaintKind::Duplicate => write!(f, "two groups that both show {}{}", blamed.metric, blamed.labels),
+            ComplaintKind::TypeConflict => write!(f, "metrics {:?} of different types", blamed.metric),
+            ComplaintKind::Other => write!(f, "the metric {}{}: {}", blamed.metric, blamed.labels, self.text),
+        }
+    }
+}
+
+/// The longest quotation of foreign text, in characters.
+const QUOTE_CHARS: usize = 300;
+
+/// Foreign text on one line: control characters and invalid UTF-8 escaped, white space around it dropped, at most about
+/// 300 characters.
+pub fn quote(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(QUOTE_CHARS * 8)]);
+    let mut quoted = String::new();
+    for (count, c) in text.trim().chars().enumerate() {
+        if count == QUOTE_CHARS {
+            quoted.push('…');
+            break;
+        }
+        // `escape_debug` also escapes quotes, which are harmless here; bidirectional marks are not.
+        match c {
+            '\'' | '"' | '\\' => quoted.push(c),
+            c => quoted.extend(c.escape_debug()),
+        }
+    }
+    quoted
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(QUOTE_CHARS).collect()
+}
+
+/// A body as a quotation, a page by what it is.
+fn quote_body(reply: &Reply<'_>) -> String {
+    if is_html(reply) { describe_body(reply) } else { quote(reply.body) }
+}
+
+fn is_html(reply: &Reply<'_>) -> bool {
+    reply.content_type.starts_with("text/html") || reply.body.trim_ascii_start().starts_with(b"<")
+}
+
+/// "an HTML page \"Welcome\"", or what else the body is.
+pub fn describe_body(reply: &Reply<'_>) -> String {
+    if is_html(reply) {
+        let text = String::from_utf8_lossy(reply.body);
+        let lower = text.to_ascii_lowercase();
+        let title = lower.find("<title>").and_then(|start| {
+            let end = lower[start..].find("</title>")?;
+            Some(quote(&text.as_bytes()[start + 7..start + end]))
+        });
+        return match title.filter(|title| !title.is_empty()) {
+            Some(title) => format!("an HTML page \"{title}\""),
+            None => "an HTML page".to_owned(),
+        };
+    }
+    match quote(reply.body) {
+        body if body.is_empty() => "an empty body".to_owned(),
+        body => format!("\"{body}\""),
+    }
+}
+
+/// `Retry-After`: seconds, or a date as RFC 9110 prefers it (`Sun, 06 Nov 1994 08:49:37 GMT`); `now` in seconds since 1970.
+pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let day: i64 = words.next()?.parse().ok()?;
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let name = words.next()?;
+    let month = MONTHS.iter().position(|month| *month == name)? as i64 + 1;
+    let year: i64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
+    let mut clock = words.next()?.splitn(3, ':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    // Days from the civil calendar, years beginning in March (Howard Hinnant, "chrono-compatible low-level algorithms").
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let era = shifted_year / 400;
+    let year_of_era = shifted_year - era * 400;
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let at = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some(Duration::from_secs(u64::try_from(at).ok()?.saturating_sub(now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POISON_UTF8: &str = "pushed metrics are invalid or inconsistent with existing metrics: 2 error(s) occurred:\n\
+        * collected metric \"push_time_seconds\" { label:<name:\"instance\" value:\"\" > label:<name:\"job\" value:\"bad\" > \
+        label:<name:\"name\" value:\"\\377\" > gauge:<value:0 > } has a label named \"name\" whose value is not utf8: \"\\xff\"\n\
+        * collected metric \"script_x\" { label:<name:\"instance\" value:\"\" > label:<name:\"job\" value:\"bad\" > \
+        label:<name:\"name\" value:\"\\377\" > gauge:<value:0 > } has a label named \"name\" whose value is not utf8: \"\\xff\"\n";
+
+    fn reply(status: u16, body: &str) -> Reply<'_> {
+        Reply { status, content_type: "text/plain", location: "", retry_after: None, body: body.as_bytes() }
+    }
+
+    fn answer_to(method: Method, reply: &Reply<'_>) -> Answer {
+        let key = RawKey::new([("job", "ours"), ("script_name", "backup")]);
+        classify(&Question { method, key: &key, families: &BTreeSet::from(["script_x"]) }, reply)
+    }
+
+    fn inconsistent(metric: &str, labels: &str, verdict: &str) -> String {
+        let labels: String = labels
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .map(|(name, value)| format!("label:<name:\"{name}\" value:\"{value}\" > "))
+            .collect();
+        let prefix = String::from_utf8_lossy(INCONSISTENT);
+        format!("{prefix}collected metric \"{metric}\" {{ {labels}gauge:<value:1 > }} {verdict}\n")
+    }
+
+    #[test]
+    fn statuses_are_judged_once() {
+        let check = |status: u16, body: &str, expected: &str| {
+            let judged = match answer_to(Method::Put, &reply(status, body)) {
+                Answer::Delivered { checked } => format!("delivered, checked {checked}"),
+                Answer::Rejected(rejection) => format!("rejected, {rejection}"),
+                Answer::Poisoned(poison) => format!("poisoned, {poison}"),
+                Answer::Unavailable(Outage { reason, perhaps_applied, remedy, .. }) => {
+                    let perhaps = if perhaps_applied { " perhaps applied," } else { "" };
+                    format!("{remedy:?},{perhaps} {reason}")
+                }
+            };
+            assert_eq!(judged, expected, "{status} {body:?}");
+        };
+        check(200, "", "delivered, checked true");
+        check(202, "", "delivered, checked false");
+        check(204, "", "delivered, checked false");
+        check(200, "OK", "Setting, 200 with \"OK\": not a Pushgateway, check the URL");
+        let page = "<!doctype html><html><TITLE>Sign\n in</TITLE>";
+        check(200, page, "Setting, 200 with an HTML page \"Sign\\n in\": not a Pushgateway, check the URL");
+        check(307, "", "Setting, 307, redirected to \"\", which a push must not follow: check the gateway's URL");
+        check(400, "text format parsing error", "rejected, refused with 400: text format parsing error");
+        check(400, "", "rejected, refused with 400");
+        check(400, page, "Setting, 400 with an HTML page \"Sign\\n in\": not a Pushgateway's answer, check the URL");
+        let tls = "Setting, the port speaks TLS: write https:// instead of http:// in the gateway's URL";
+        check(400, "Client sent an HTTP request to an HTTPS server.\n", tls);
+        check(400, "<html><title>400 The plain HTTP request was sent to HTTPS port</title>", tls);
+        check(
+            401,
+            "Unauthorized\n",
+            "Setting, 401, the gateway wants other credentials: check user and password, or the token: Unauthorized",
+        );
+        check(403, "", "Setting, 403, the credentials are not allowed to push");
+        check(
+            404,
+            "404 page not found\n",
+            "Setting, 404, no Pushgateway under this URL: check its path: 404 page not found",
+        );
+        check(405, "", "Setting, 405, no Pushgateway under this URL, or one that only lets itself be read");
+        check(407, "", "Setting, 407, the proxy wants credentials: put them into the proxy's URL");
+        check(408, "", "Time, 408");
+        check(413, "", "rejected, refused with 413");
+        check(414, "", "rejected, refused with 414");
+        check(429, "slow down", "Time, 429, too many requests: slow down");
+        check(431, "", "rejected, refused with 431");
+        check(500, "boom", "Time, perhaps applied, 500: boom");
+        check(502, page, "Time, perhaps applied, 502: an HTML page \"Sign\\n in\"");
+        check(503, "", "Time, 503");
+        check(504, "", "Time, perhaps applied, 504");
+        check(
+            400,
+            POISON_UTF8,
+            "poisoned, disabled for everybody by the group {job=\"bad\",instance=\"\",name=\"\\xff\"} (invalid UTF-8)",
+        );
+    }
+
+    #[test]
+    fn a_deletion_is_never_certain() {
+        assert_eq!(answer_to(Method::Delete, &reply(202, "")), Answer::Delivered { checked: false });
+        assert_eq!(answer_to(Method::Delete, &reply(200, "")), Answer::Delivered { checked: false });
+    }
+
+    #[test]
+    fn a_refusal_is_ours_only_if_it_names_us() {
+        const OURS: &str = "instance=,job=ours,script_name=backup";
+        let check = |metric: &str, labels: &str, verdict: &str, poisoned: bool| {
+            let body = inconsistent(metric, labels, verdict);
+            let answer = answer_to(Method::Put, &reply(400, &body));
+            assert_eq!(matches!(answer, Answer::Poisoned(_)), poisoned, "{body}");
+            assert_eq!(matches!(answer, Answer::Rejected(_)), !poisoned, "{body}");
+        };
+        let duplicate = "was collected before with the same name and label values";
+        // our metric, wherever it is
+        check("script_x", OURS, "is not a UNTYPED", false);
+        check("script_x", "instance=h,job=other", "is not a UNTYPED", false);
+        check("script_x", OURS, duplicate, false);
+        // our group
+        check("other", OURS, duplicate, false);
+        // others
+        check("other", "instance=h,job=other", duplicate, true);
+        check("other", "instance=h,job=ours,script_name=backup", duplicate, true);
+        // the gateway's own metrics of any group, such as the twin that somebody made of ours
+        check("push_time_seconds", OURS, duplicate, true);
+        check("push_failure_time_seconds", "instance=,job=t", duplicate, true);
+
+        let prefix = String::from_utf8_lossy(INCONSISTENT);
+        let rejected = |text: &str| {
+            let answer = answer_to(Method::Put, &reply(400, &format!("{prefix}{text}")));
+            let Answer::Rejected(rejection) = answer else { panic!("{text}: {answer:?}") };
+            assert!(rejection.may_leave_ghost());
+        };
+        rejected("pushed metrics must not have timestamps");
+        rejected("gathered metric family script_x has type UNTYPED but should have GAUGE");
+        let Answer::Rejected(malformed) = answer_to(Method::Put, &reply(400, "text format parsing error in line 1"))
+        else {
+            panic!("not rejected")
+        };
+        assert!(!malformed.may_leave_ghost());
+    }
+
+    #[test]
+    fn a_redirection_says_which_url_to_use() {
+        let check = |location: &str, expected: &str| {
+            let Answer::Unavailable(outage) = answer_to(Method::Put, &Reply { location, ..reply(301, "") }) else {
+                panic!("{location}")
+            };
+            assert_eq!(outage.reason, expected);
+        };
+        check(
+            "https://gw.example/push/metrics/job/ours/script_name/backup",
+            "301, redirected, which a push must not follow: use https://gw.example/push as the gateway's URL",
+        );
+        check("/login", "301, redirected to \"/login\", which a push must not follow: check the gateway's URL");
+    }
+
+    #[test]
+    fn quotations_are_short_and_harmless() {
+        let check = |body: &[u8], expected: &str| assert_eq!(quote(body), expected);
+        check(b" plain \"text\"\n", "plain \"text\"");
+        check(b"a\r\nb\x1b[2J\xff", "a\\r\\nb\\u{1b}[2J\u{FFFD}");
+        check("a\u{202e}b ü".as_bytes(), "a\\u{202e}b ü");
+        assert_eq!(quote("ü".repeat(5000).as_bytes()), format!("{}…", "ü".repeat(300)));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(retry_after(text, now), expected.map(Duration::from_secs), "{text}");
+        };
+        check("120", Some(120));
+        check(" 0 ", Some(0));
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(0));
+        check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60));
+        check("Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000 - now));
+        check("Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
+        check("-5", None);
+        check("soon", None);
+        check("", None);
+        check("Sun, 06 Foo 1994 08:49:37 GMT", None);
+    }
+
+    #[test]
+    fn family_names_come_from_types_and_samples() {
+        let body = b"# HELP a x y\n# TYPE a gauge\na 1\nb{c=\"d e\"} 2\n\n# TYPE empty counter\n# note\n";
+        assert_eq!(family_names(body), BTreeSet::from(["a", "b", "empty"]));
+        assert_eq!(family_names(b""), BTreeSet::new());
+        assert_eq!(family_names(b"\xff"), BTreeSet::new());
+    }
+}

@@ -1,0 +1,161 @@
+//! Reading `GET /metrics` as far as it tells which groups there are: line by line, as it arrives.
+
+use super::path::RawKey;
+
+/// What a gateway remembers of one group.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Memory {
+    /// It has no such group.
+    Absent,
+    /// It has the group by name only: every push to it was refused.
+    Ghost,
+    /// It has the group.
+    Group {
+        /// When it was last written, seconds since 1970 by the gateway's clock.
+        push_time: f64,
+    },
+}
+
+/// The longest line that is kept; a gateway accepts label values of 10 MB.
+const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// Looks for one group in the lines of a scrape.
+#[derive(Debug)]
+pub struct Search<'a> {
+    key: &'a RawKey,
+    line: Vec<u8>,
+    inside: bool,
+    found: Option<Memory>,
+    /// Whether the family was seen at all; a gateway without groups has none.
+    passed: bool,
+    is_exposition: bool,
+}
+
+impl<'a> Search<'a> {
+    /// A search for the group of `key`.
+    pub fn new(key: &'a RawKey) -> Self {
+        Self { key, line: Vec::new(), inside: false, found: None, passed: false, is_exposition: false }
+    }
+
+    /// Takes the next piece of the answer; `true` once nothing that follows can matter.
+    pub fn feed(&mut self, mut piece: &[u8]) -> bool {
+        while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+            if self.line.is_empty() {
+                self.line(&piece[..end]);
+            } else {
+                self.line.extend_from_slice(&piece[..end]);
+                let line = std::mem::take(&mut self.line);
+                self.line(&line);
+            }
+            piece = &piece[end + 1..];
+            if self.found.is_some() || self.passed {
+                return true;
+            }
+        }
+        if self.line.len() + piece.len() <= MAX_LINE {
+            self.line.extend_from_slice(piece);
+        }
+        false
+    }
+
+    /// What was found. `None` if this was no scrape of a Pushgateway, which always shows metrics of its own.
+    pub fn result(&self) -> Option<Memory> {
+        self.found.or(self.is_exposition.then_some(Memory::Absent))
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.is_exposition |= line.starts_with(b"# TYPE ");
+        if line.starts_with(b"#") {
+            // Families come sorted by name, each in one piece.
+            self.passed |= self.inside && !line.windows(19).any(|window| window == b" push_time_seconds ");
+            return;
+        }
+        let Some(rest) = line.strip_prefix(b"push_time_seconds{") else { return };
+        self.inside = true;
+        if let Some((labels, push_time)) = sample(rest)
+            && self.key.shows_as(&labels)
+        {
+            self.found = Some(if push_time > 0.0 { Memory::Group { push_time } } else { Memory::Ghost });
+        }
+    }
+}
+
+/// The labels and the value of a sample, after its `{` (text format 0.0.4: `\\`, `\"` and `\n` are escaped).
+fn sample(text: &[u8]) -> Option<(RawKey, f64)> {
+    let mut labels = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.strip_prefix(b",").unwrap_or(rest);
+        if let Some(value) = rest.strip_prefix(b"}") {
+            let value = std::str::from_utf8(value).ok()?.split_ascii_whitespace().next()?.parse().ok()?;
+            return Some((RawKey::new(labels), value));
+        }
+        let equals = rest.iter().position(|byte| *byte == b'=')?;
+        let name = std::str::from_utf8(&rest[..equals]).ok()?.trim_matches('"');
+        let mut bytes = rest[equals + 1..].strip_prefix(b"\"")?;
+        let mut value = Vec::new();
+        loop {
+            let (first, tail) = bytes.split_first()?;
+            bytes = tail;
+            match first {
+                b'"' => break,
+                b'\\' => {
+                    let (escaped, tail) = bytes.split_first()?;
+                    value.push(if *escaped == b'n' { b'\n' } else { *escaped });
+                    bytes = tail;
+                }
+                byte => value.push(*byte),
+            }
+        }
+        labels.push((name.to_owned(), value));
+        rest = bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRAPE: &str = "# HELP go_goroutines x\n# TYPE go_goroutines gauge\ngo_goroutines 8\n\
+        # TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{instance=\"\",job=\"a\"} 0\n\
+        # HELP push_time_seconds Last.\n# TYPE push_time_seconds gauge\n\
+        push_time_seconds{instance=\"\",job=\"a\"} 1.7954038180098112e+09\n\
+        push_time_seconds{instance=\"\",job=\"ghost\"} 0\n\
+        push_time_seconds{instance=\"h\",job=\"a\",name=\"q\\\"\\\\\\nü,}\"} 5\n\
+        # HELP pushgateway_build_info x\n# TYPE pushgateway_build_info gauge\npushgateway_build_info 1\n";
+
+    #[test]
+    fn finds_exactly_the_group_however_the_answer_is_cut() {
+        let check = |labels: &[(&str, &str)], expected: Memory| {
+            let key = RawKey::new(labels.iter().copied());
+            for size in [1, 2, 3, 7, 64, SCRAPE.len()] {
+                let mut search = Search::new(&key);
+                let _ = SCRAPE.as_bytes().chunks(size).any(|piece| search.feed(piece));
+                assert_eq!(search.result(), Some(expected), "{key} in pieces of {size}");
+            }
+        };
+        check(&[("job", "a")], Memory::Group { push_time: 1_795_403_818.009_811_2 });
+        check(&[("job", "a"), ("instance", "")], Memory::Group { push_time: 1_795_403_818.009_811_2 });
+        check(&[("job", "ghost")], Memory::Ghost);
+        check(&[("job", "a"), ("instance", "h"), ("name", "q\"\\\nü,}")], Memory::Group { push_time: 5.0 });
+        check(&[("job", "a"), ("instance", "h")], Memory::Absent);
+        check(&[("job", "b")], Memory::Absent);
+    }
+
+    #[test]
+    fn stops_reading_after_the_family() {
+        let key = RawKey::new([("job", "none")]);
+        let mut search = Search::new(&key);
+        let family_ends = SCRAPE.find("# HELP pushgateway").unwrap();
+        assert!(!search.feed(&SCRAPE.as_bytes()[..family_ends]));
+        assert!(search.feed(&SCRAPE.as_bytes()[family_ends..]));
+    }
+
+    #[test]
+    fn a_page_is_no_scrape() {
+        let key = RawKey::new([("job", "a")]);
+        let mut search = Search::new(&key);
+        search.feed(b"<html>\npush_time_seconds{\npush_time_seconds{a}\npush_time_seconds{a=\"\\\n</html>\n");
+        assert_eq!(search.result(), None);
+    }
+}

@@ -1,0 +1,271 @@
+//! One file a group in the folder of node_exporter's textfile collector: no network, and the metrics survive the loss of
+//! any gateway.
+//!
+//! Follows the collector's README ("write to a temporary file in the same directory, then rename"). The caller gives the
+//! finished exposition and holds the group's lock, so that an older state never replaces a newer one.
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::grouping::GroupingKey;
+
+/// A folder that node_exporter reads (`--collector.textfile.directory`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextfileDir(PathBuf);
+
+/// How often a temporary file that somebody takes away is written anew.
+const ATTEMPTS: usize = 3;
+
+impl TextfileDir {
+    /// The folder at `path`; it is not created, because one that node_exporter does not read helps nobody.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The name of the group's file: `jobmon_NAME_HASH.prom`, NAME the script's as far as it is harmless in a file name,
+    /// HASH 16 hexadecimal digits of the whole key.
+    pub fn file_name(key: &GroupingKey) -> String {
+        let harmless = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+        let name: String = key.script_name().chars().map(harmless).take(64).collect();
+        format!("jobmon_{name}_{:016x}.prom", key.stable_hash())
+    }
+
+    /// Whether the group has a file.
+    pub fn holds(&self, key: &GroupingKey) -> bool {
+        self.0.join(Self::file_name(key)).exists()
+    }
+
+    /// Makes `body` the content of the group's file, all at once, readable for everybody whatever the umask.
+    ///
+    /// The folder and the file are on the disk when this returns. On an error the old content is still there.
+    pub fn write(&self, key: &GroupingKey, body: &[u8]) -> io::Result<()> {
+        self.sweep();
+        let name = Self::file_name(key);
+        let mut attempt = 1;
+        loop {
+            match self.replace(&name, body) {
+                // A sweep from another process-id namespace may take the temporary file for a dead writer's.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.0.is_dir() && attempt < ATTEMPTS => {
+                    attempt += 1;
+                }
+                result => return result.map_err(|error| self.explain(error)),
+            }
+        }
+    }
+
+    /// Removes the group's file; `false` if there was none.
+    pub fn remove(&self, key: &GroupingKey) -> io::Result<bool> {
+        match fs::remove_file(self.0.join(Self::file_name(key))) {
+            Ok(()) => self.sync().map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.explain(error)),
+        }
+    }
+
+    fn replace(&self, name: &str, body: &[u8]) -> io::Result<()> {
+        // The collector reads every name that ends in `.prom`, hidden ones too.
+        let temporary = self.0.join(format!(".{name}.{}.tmp", std::process::id()));
+        let result = write_new(&temporary, body).and_then(|_locked| fs::rename(&temporary, self.0.join(name)));
+        match result {
+            Ok(()) => self.sync(),
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the folder's entries on the disk.
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Removes what writers left behind that were killed between writing and renaming.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.0) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(writer) = name.to_str().and_then(writer_of) else { continue };
+            if !Path::new("/proc").join(writer.to_string()).exists() && is_abandoned(&entry.path()) {
+                // Somebody else's in a shared folder cannot be removed; that is then his to do.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn explain(&self, error: io::Error) -> io::Error {
+        let folder = self.0.display();
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => {
+                ": create it, and have node_exporter read it with --collector.textfile.directory"
+            }
+            io::ErrorKind::PermissionDenied => ": let the user who runs jobmon write there",
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("textfile folder {folder}: {error}{hint}"))
+    }
+}
+
+/// Creates the file at `path`, which must not exist (a symbolic link is not followed), and returns it locked: the lock
+/// shows others, in whatever process-id namespace, that its writer lives.
+fn write_new(path: &Path, body: &[u8]) -> io::Result<File> {
+    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = create().or_else(|error| match error.kind() {
+        // Of a dead process that had our number.
+        io::ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create()),
+        _ => Err(error),
+    })?;
+    let _ = file.try_lock();
+    file.write_all(body)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// The process that wrote a temporary file of ours, by the file's name.
+fn writer_of(name: &str) -> Option<u32> {
+    let (file, writer) = name.strip_prefix(".jobmon_")?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    let hash = file.strip_suffix(".prom")?.rsplit_once('_')?.1;
+    let is_ours = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    writer.parse().ok().filter(|_| is_ours)
+}
+
+/// Whether nobody holds the lock of the temporary file at `path`.
+fn is_abandoned(path: &Path) -> bool {
+    // Not a link, nor anything else that opening would wait for or act upon.
+    if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => !matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::grouping::{LabelName, LabelValue};
+
+    fn key(name: &str) -> GroupingKey {
+        let label = (LabelName::new("script_name").unwrap(), LabelValue::new(name).unwrap());
+        GroupingKey::new(LabelValue::new("script_monitor").unwrap(), [label])
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A number that is no process's: beyond the kernel's largest.
+    const DEAD: u32 = 4_194_305;
+
+    #[test]
+    fn file_names_are_harmless_and_tell_keys_apart() {
+        let check = |name: &str, start: &str| {
+            let file = TextfileDir::file_name(&key(name));
+            let hash = file.strip_prefix(start).and_then(|rest| rest.strip_suffix(".prom")).unwrap();
+            assert!(hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{file}");
+        };
+        check("data-backup", "jobmon_data-backup_");
+        check("a/b c.sh", "jobmon_a_b_c_sh_");
+        check("../../etc", "jobmon_______etc_");
+        check(&"ü".repeat(500), &format!("jobmon_{}_", "_".repeat(64)));
+        assert_ne!(TextfileDir::file_name(&key("a/b")), TextfileDir::file_name(&key("a_b")));
+    }
+
+    #[test]
+    fn the_file_is_replaced_as_a_whole_and_readable_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = TextfileDir::new(folder.path());
+        let path = folder.path().join(TextfileDir::file_name(&key("a")));
+        sink.write(&key("a"), b"a 1\n").unwrap();
+        let before = File::open(&path).unwrap();
+        sink.write(&key("a"), b"a 2\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"a 2\n");
+        assert_eq!(io::read_to_string(before).unwrap(), "a 1\n", "whoever reads sees one state");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(names(folder.path()).len(), 1, "nothing temporary stays");
+        assert!(sink.remove(&key("a")).unwrap());
+        assert!(!sink.remove(&key("a")).unwrap());
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn links_are_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let name = TextfileDir::file_name(&key("a"));
+        symlink(&victim, folder.path().join(&name)).unwrap();
+        symlink(&victim, folder.path().join(format!(".{name}.{}.tmp", std::process::id()))).unwrap();
+        symlink(&victim, folder.path().join(format!(".{name}.{DEAD}.tmp"))).unwrap();
+        TextfileDir::new(folder.path()).write(&key("a"), b"a 1\n").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::read(folder.path().join(&name)).unwrap(), b"a 1\n");
+        assert!(!folder.path().join(&name).is_symlink());
+    }
+
+    #[test]
+    fn only_what_dead_writers_of_ours_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let ours = TextfileDir::file_name(&key("gone"));
+        let swept = [format!(".{ours}.{DEAD}.tmp")];
+        let kept = [
+            format!(".{ours}.1.tmp"),                      // its writer lives
+            format!(".{ours}.{}.tmp", DEAD + 1),           // its writer lives in another namespace and holds the lock
+            format!(".{ours}.x.tmp"),                      // not a process
+            format!(".jobmon_short_0123.prom.{DEAD}.tmp"), // not our pattern
+            format!(".other_0123456789abcdef.prom.{DEAD}.tmp"),
+            ours.clone(),
+        ];
+        for name in swept.iter().chain(&kept) {
+            fs::write(path(name), "x").unwrap();
+        }
+        let held = File::open(path(&kept[1])).unwrap();
+        held.lock().unwrap();
+        TextfileDir::new(folder.path()).write(&key("new"), b"a 1\n").unwrap();
+        for name in &swept {
+            assert!(!path(name).exists(), "{name}");
+        }
+        for name in &kept {
+            assert!(path(name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_folder_and_the_next_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let error = TextfileDir::new(&missing).write(&key("a"), b"a 1\n").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("textfile folder {}: ", missing.display())), "{error}");
+        assert!(error.contains("create it"), "{error}");
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = TextfileDir::new(&file).write(&key("a"), b"a 1\n").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = TextfileDir::file_name(&key("a"));
+        // A folder in the place of the file: the rename fails.
+        fs::create_dir(folder.path().join(&name)).unwrap();
+        assert!(TextfileDir::new(folder.path()).write(&key("a"), b"a 1\n").is_err());
+        assert_eq!(names(folder.path()), [name]);
+    }
+}
