@@ -30,6 +30,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod exit_code;
 pub mod exposition;
 pub mod grouping;

@@ -1,0 +1,106 @@
+//! A client for each gateway, built when it is first needed.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use crate::config::{self, Config, Connection, Header, Secret, SecretSource};
+use crate::grouping::GroupingKey;
+use crate::sinks::pushgateway::{Auth, Client, Gateway, Identity, Memory, Tls};
+
+/// The clients of one process.
+///
+/// Building one reads the files of its secrets and certificates, so that a gateway whose setup is broken is an error of
+/// that gateway alone, when it is its turn.
+pub struct Clients {
+    gateways: Vec<config::Gateway>,
+    connection: Connection,
+    built: HashMap<String, Result<Client, String>>,
+}
+
+impl Clients {
+    /// Clients for the configured gateways, and for others that need nothing but a URL.
+    pub fn new(config: &Config) -> Self {
+        Self { gateways: config.gateways.clone(), connection: config.connection.clone(), built: HashMap::new() }
+    }
+
+    /// The client of the gateway with this URL.
+    ///
+    /// A gateway that is not configured here (a group of this host was sent there by a job with other flags) is spoken to
+    /// without credentials: ours were meant for somebody else.
+    ///
+    /// # Errors
+    /// The gateway's setup: an unreadable file, an impossible header, a URL that is none.
+    pub fn get(&mut self, url: &str) -> Result<&Client, String> {
+        if !self.built.contains_key(url) {
+            let client = self.build(url);
+            self.built.insert(url.to_owned(), client);
+        }
+        self.built.get(url).expect("inserted above if it was missing").as_ref().map_err(String::clone)
+    }
+
+    /// Whether the gateway holds the group, or does not say.
+    pub async fn may_hold(&mut self, url: &str, key: &GroupingKey, deadline: Instant) -> bool {
+        match self.get(url) {
+            Ok(client) => !matches!(client.memory(key, deadline).await, Ok(Memory::Absent)),
+            Err(_) => true,
+        }
+    }
+
+    /// Everything that a client of the gateway with this URL needs, its secrets read, and what is questionable about
+    /// those; for whoever builds clients of his own.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn setup(&self, url: &str) -> Result<(Gateway, Vec<String>), String> {
+        let mut warnings = Vec::new();
+        let gateway = match self.gateways.iter().find(|configured| configured.url() == url) {
+            None => Gateway::new(config::Gateway::parse(url)?),
+            Some(configured) => Gateway {
+                address: configured.clone(),
+                auth: self.connection.auth.as_ref().map(|configured| auth(configured, &mut warnings)).transpose()?,
+                headers: headers(&self.connection, &mut warnings)?,
+                tls: self.tls(),
+            },
+        };
+        Ok((gateway, warnings))
+    }
+
+    /// What is trusted and shown where `https` is spoken.
+    pub fn tls(&self) -> Tls {
+        let connection = &self.connection;
+        let identity = connection.client_cert.clone().map(|certificate| Identity {
+            key: connection.client_key.clone().unwrap_or_else(|| certificate.clone()),
+            certificate,
+        });
+        Tls { ca_file: connection.ca_file.clone(), identity, insecure: connection.insecure }
+    }
+
+    fn build(&self, url: &str) -> Result<Client, String> {
+        let (gateway, warnings) = self.setup(url)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Client::new(&gateway).map_err(|error| error.to_string())
+    }
+}
+
+fn auth(auth: &config::Auth, warnings: &mut Vec<String>) -> Result<Auth, String> {
+    Ok(match auth {
+        config::Auth::Basic { user, password } => {
+            Auth::Basic { user: user.clone(), password: read(password, warnings)? }
+        }
+        config::Auth::Bearer(token) => Auth::Bearer(read(token, warnings)?),
+    })
+}
+
+fn read(source: &SecretSource, warnings: &mut Vec<String>) -> Result<Secret, String> {
+    let read = source.read()?;
+    warnings.extend(read.warning);
+    Ok(read.secret)
+}
+
+fn headers(connection: &Connection, warnings: &mut Vec<String>) -> Result<Vec<(String, Secret)>, String> {
+    let read = Header::read_all(&connection.headers)?;
+    warnings.extend(read.warnings);
+    Ok(read.headers)
+}

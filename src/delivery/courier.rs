@@ -1,0 +1,473 @@
+//! Brings the copies of one group up to date: render its newest state, send it, and write down what became of it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::clients::Clients;
+use super::flight;
+use super::route::{Destination, Route};
+use crate::grouping::GroupingKey;
+use crate::record::Outcome;
+use crate::registry::{
+    Copy, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Settlement, Standing, StateDir, Want, journal,
+    metrics,
+};
+use crate::sinks::pushgateway::{Answer, Client, Memory, Outage, ReadError, Remedy};
+use crate::sinks::textfile::TextfileDir;
+
+/// What became of a group at one of its destinations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The destination that was meant.
+    pub destination: String,
+    /// What happened there.
+    pub result: Result<(), Failure>,
+    /// Who holds the newest state instead, until the destination does.
+    pub stand_in: Option<String>,
+}
+
+/// Why a state is not where it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Later: it stays owed.
+    Pending {
+        /// What happened.
+        reason: String,
+        /// Time alone will not mend it.
+        needs_setting: bool,
+        /// The destination may still carry out what was asked of it, even after what is asked of it next.
+        abandoned: bool,
+    },
+    /// Never: it was refused for good, in the destination's own words.
+    Rejected(String),
+    /// The state has arrived, but the job's own metrics were refused for good, likewise.
+    WithoutJobMetrics(String),
+}
+
+/// Whether destinations that failed a moment ago are left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// They are, until their backoff is over: 200 jobs on a dead gateway do not each wait for it.
+    RespectBackoff,
+    /// Each gets one try: a person asked for it.
+    TryEachOnce,
+}
+
+/// Carries states to destinations, for one process.
+pub struct Courier<'a> {
+    pub(super) dir: &'a StateDir,
+    registry: &'a mut Registry,
+    pub(super) clients: &'a mut Clients,
+    patience: Patience,
+    /// How long other processes may keep the registry busy, each time that it is needed.
+    registry_patience: Duration,
+    /// Destinations that failed in the hands of this courier, and how.
+    failed: HashMap<String, Failure>,
+    /// Destinations that took a state from this courier.
+    served: HashSet<String>,
+}
+
+/// Of the time for a delivery, one part in so many is kept for writing down what became of it.
+const SETTLING_SHARE: u32 = 20;
+
+impl<'a> Courier<'a> {
+    /// A courier that knows these gateways and writes down what it does in `registry`, for which it waits no longer than
+    /// `registry_patience` at a time.
+    pub fn new(
+        dir: &'a StateDir,
+        registry: &'a mut Registry,
+        clients: &'a mut Clients,
+        patience: Patience,
+        registry_patience: Duration,
+    ) -> Self {
+        let (failed, served) = (HashMap::new(), HashSet::new());
+        Self { dir, registry, clients, patience, registry_patience, failed, served }
+    }
+
+    /// Brings every copy of the group up to date, or writes down why that was not possible, until `deadline`.
+    ///
+    /// Renders the state at the moment of sending, under the group's lock: of many runs that end together, one request
+    /// carries them all, and no older state can overwrite a newer one. Nothing is sent where the newest state is already.
+    pub async fn deliver(&mut self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
+        let Some(_flight) = flight::take(self.dir, key, deadline).await else {
+            return self.nobody_delivers(key, deadline);
+        };
+        match self.registry(deadline).group(key)? {
+            Some(status) => self.bring_up_to_date(status, deadline).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Says that a run of the group is still going on, where the group's newest state is; what is owed of the group is
+    /// paid instead, since that says it too.
+    ///
+    /// The cheapest request would be an empty one, which only marks the group as written now. But to a gateway that was
+    /// restarted it would leave a group that says nothing; and each costs the gateway the same look at all it holds. So
+    /// the three families that tell of the run are merged into the group.
+    pub async fn beat(&mut self, key: &GroupingKey, deadline: Instant) -> Result<(), RegistryError> {
+        let Some(_flight) = flight::take(self.dir, key, deadline).await else { return Ok(()) };
+        let Some(status) = self.registry(deadline).group(key)? else { return Ok(()) };
+        self.bring_up_to_date(status, deadline).await?;
+        let Some(GroupStatus { group, copies }) = self.registry(deadline).group(key)? else { return Ok(()) };
+        for copy in holders(&copies, group.state.seq) {
+            let Destination::Gateway(url) = Destination::from_name(&copy.destination) else { continue };
+            if self.served.contains(&url) || self.resting(&url, deadline)?.is_some() {
+                continue;
+            }
+            let (mut families, _) = self.families(&group);
+            families.retain(|family| metrics::IN_A_HEARTBEAT.contains(&family.name()));
+            let Ok(client) = self.clients.get(&url) else { continue };
+            let sent = judged(client.post(key, metrics::encode(&families), until_settling(deadline)).await);
+            if let Err(failure) = &sent {
+                tracing::info!("group {key}: {url}: {failure}");
+            }
+            self.settle(&group, &url, copy.delivered_seq, &sent, deadline);
+        }
+        Ok(())
+    }
+
+    /// Sends the newest state wherever it is owed, then removes the copies that should not be. Under the group's lock.
+    pub(super) async fn bring_up_to_date(
+        &mut self,
+        status: GroupStatus,
+        deadline: Instant,
+    ) -> Result<Vec<Delivery>, RegistryError> {
+        let GroupStatus { mut group, copies } = status;
+        let homes: Vec<&Copy> = copies.iter().filter(|copy| copy.want == Want::Present).collect();
+        let route = group.route.as_deref().and_then(Route::from_note).unwrap_or_default();
+        if group.state.past == Past::Unknown && group.state.counts.total() <= 1 {
+            group = self.ask_for_the_past(group, &homes, deadline).await?;
+        }
+        let mut deliveries = Vec::new();
+        for home in homes.iter().filter(|copy| copy.standing(group.state.seq) == Standing::Pending) {
+            let stand_ins = route.stand_ins(&home.destination, &group.key);
+            deliveries.push(self.deliver_to_one(&group, &home.destination, &stand_ins, &copies, deadline).await?);
+        }
+        deliveries.extend(self.remove_strays(&group.key, deadline).await?);
+        Ok(deliveries)
+    }
+
+    /// Sends the state to its home, or to the first of those who stand in that takes it.
+    async fn deliver_to_one(
+        &mut self,
+        group: &Group,
+        home: &str,
+        stand_ins: &[String],
+        copies: &[Copy],
+        deadline: Instant,
+    ) -> Result<Delivery, RegistryError> {
+        let delivery = |result, stand_in| Delivery { destination: home.to_owned(), result, stand_in };
+        let mut at_home = None;
+        let mut awake = Vec::new();
+        for candidate in std::iter::once(home).chain(stand_ins.iter().map(String::as_str)) {
+            match self.resting(candidate, deadline)? {
+                None => awake.push(candidate),
+                Some(failure) if candidate == home => at_home = Some(failure),
+                Some(_) => {}
+            }
+        }
+        let holds_newest = |candidate: &str| {
+            copies.iter().any(|copy| copy.destination == candidate && copy.delivered_seq >= group.state.seq)
+        };
+        for (tried, candidate) in awake.iter().enumerate() {
+            // A gateway that hangs must leave time for the others.
+            let left = until_settling(deadline).saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(awake.len() - tried).unwrap_or(u32::MAX);
+            let sent = match holds_newest(candidate) {
+                true => Ok(()),
+                false => {
+                    let abandoned = copies.iter().any(|copy| copy.destination == *candidate && copy.abandoned);
+                    let requests = if abandoned { 2 } else { 1 };
+                    self.send_state(group, candidate, requests, Instant::now() + share, deadline).await
+                }
+            };
+            match sent {
+                Ok(()) if *candidate == home => return Ok(delivery(Ok(()), None)),
+                Ok(()) => {
+                    let at_home = at_home.unwrap_or_else(|| pending("it was not asked"));
+                    return Ok(delivery(Err(at_home), Some((*candidate).to_owned())));
+                }
+                // The same state would be refused elsewhere too.
+                Err(rejected @ (Failure::Rejected(_) | Failure::WithoutJobMetrics(_))) => {
+                    return Ok(delivery(Err(rejected), None));
+                }
+                Err(failure) if *candidate == home => at_home = Some(failure),
+                Err(failure) => tracing::info!("group {}: {candidate} cannot stand in: {failure}", group.key),
+            }
+        }
+        Ok(delivery(Err(at_home.unwrap_or_else(|| pending("it was not asked"))), None))
+    }
+
+    /// Sends the newest state of the group to one destination until `until`, and settles the account.
+    ///
+    /// Where an earlier request was given up, two are made: a gateway that wakes up may carry out the first of them before
+    /// the one that was given up, but by then it has read that one, so that the second comes last.
+    async fn send_state(
+        &mut self,
+        group: &Group,
+        destination: &str,
+        requests: usize,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        // A copy that cannot be written down is not made.
+        let begun = self.registry(deadline).begin_attempt(group.id, destination, SystemTime::now());
+        let mut group = begun.map_err(|error| pending(&error.to_string()))?;
+        let place = Destination::from_name(destination);
+        if let Destination::Textfiles(folder) = &place
+            && !TextfileDir::new(folder).holds(&group.key)
+        {
+            // A folder that has no file of the group remembers nothing that could be lost.
+            group.state.past = Past::Known;
+        }
+        let (families, write) = self.families(&group);
+        let sent = match place {
+            Destination::Textfiles(folder) => {
+                let body = metrics::body(families, &group.state.job_metrics, textfile_labels(&group.key));
+                write_textfile(&TextfileDir::new(folder), &group.key, &body)
+            }
+            Destination::Gateway(url) => match self.clients.get(&url) {
+                Err(setup) => Err(badly_set(setup)),
+                Ok(client) => {
+                    let own = &group.state.job_metrics;
+                    let mut sent = Ok(());
+                    for _ in 0..requests {
+                        sent = send_with_own_metrics(client, &group.key, write, families.clone(), own, until).await;
+                        if sent.is_err() {
+                            break;
+                        }
+                    }
+                    sent
+                }
+            },
+        };
+        self.settle(&group, destination, group.state.seq, &sent, deadline);
+        sent
+    }
+
+    /// Writes down what became of the state `seq` at a destination. Where that is not possible, what was delivered stays
+    /// owed and is sent once more, which does no harm.
+    fn settle(&mut self, group: &Group, destination: &str, seq: u64, sent: &Result<(), Failure>, deadline: Instant) {
+        let settlement = match sent {
+            Ok(()) | Err(Failure::WithoutJobMetrics(_)) => Settlement::Delivered { seq },
+            Err(Failure::Pending { reason, abandoned: false, .. }) => Settlement::Pending(reason.clone()),
+            Err(Failure::Pending { reason, abandoned: true, .. }) => Settlement::Abandoned(reason.clone()),
+            Err(Failure::Rejected(error)) => Settlement::Rejected { seq, error: error.clone() },
+        };
+        match sent {
+            Ok(()) | Err(Failure::WithoutJobMetrics(_)) => {
+                self.failed.remove(destination);
+                self.served.insert(destination.to_owned());
+            }
+            Err(failure) => self.note_failure(destination, failure),
+        }
+        if let Err(error) = self.registry(deadline).settle(group.id, destination, &settlement, SystemTime::now()) {
+            tracing::debug!("group {}: {error}", group.key);
+        }
+    }
+
+    /// A destination that fails is not tried again by this courier; one that refuses a state for good has not failed.
+    pub(super) fn note_failure(&mut self, destination: &str, failure: &Failure) {
+        if matches!(failure, Failure::Pending { .. }) {
+            self.failed.insert(destination.to_owned(), failure.clone());
+        }
+    }
+
+    /// A group that is new here may be old elsewhere (a fresh container, a lost disk): asks where it belongs, before the
+    /// first state is sent there. If all of its homes remember nothing, the registry knows everything; if one remembers
+    /// it, or cannot say, the group is left as it is.
+    async fn ask_for_the_past(
+        &mut self,
+        group: Group,
+        homes: &[&Copy],
+        deadline: Instant,
+    ) -> Result<Group, RegistryError> {
+        if homes.is_empty() || homes.iter().any(|home| home.delivered_seq > 0) {
+            return Ok(group);
+        }
+        for home in homes {
+            let is_empty = match Destination::from_name(&home.destination) {
+                Destination::Textfiles(folder) => !TextfileDir::new(folder).holds(&group.key),
+                Destination::Gateway(url) => self.has_forgotten(&group, &url, deadline).await?,
+            };
+            if !is_empty {
+                return Ok(group);
+            }
+        }
+        self.registry(deadline).past_is_empty(group.id)
+    }
+
+    /// Whether the gateway answers that it holds nothing of the group.
+    async fn has_forgotten(&mut self, group: &Group, url: &str, deadline: Instant) -> Result<bool, RegistryError> {
+        if self.resting(url, deadline)?.is_some() {
+            return Ok(false);
+        }
+        let Ok(client) = self.clients.get(url) else { return Ok(false) };
+        let half = until_settling(deadline).saturating_duration_since(Instant::now()) / 2;
+        match client.memory(&group.key, Instant::now() + half).await {
+            Ok(Memory::Absent | Memory::Ghost) => Ok(true),
+            Ok(Memory::Group { .. }) => Ok(false),
+            Err(error) => {
+                tracing::debug!("group {}: {url} does not say whether it remembers it: {error}", group.key);
+                // One that does not answer a question will not take a state either.
+                if let Some(failure) = silence(&error) {
+                    self.settle(group, url, 0, &Err(failure), deadline);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn families(&self, group: &Group) -> (Vec<prometheus::proto::MetricFamily>, metrics::Write) {
+        let running = journal::count_running(self.dir, &group.key, None, SystemTime::now());
+        metrics::families(&group.state, running)
+    }
+
+    /// Why the destination is left alone now; none if it is not.
+    pub(super) fn resting(&mut self, destination: &str, deadline: Instant) -> Result<Option<Failure>, RegistryError> {
+        if let Some(failure) = self.failed.get(destination) {
+            return Ok(Some(failure.clone()));
+        }
+        if self.patience == Patience::TryEachOnce {
+            return Ok(None);
+        }
+        let gateway = self.registry(deadline).gateway(destination)?;
+        let resting = gateway.filter(|gateway| gateway.is_backing_off(SystemTime::now()));
+        let reason = |error: Option<String>| format!("left alone for a while: {}", error.unwrap_or_default());
+        Ok(resting.map(|gateway| pending(&reason(gateway.last_error))))
+    }
+
+    /// The registry, which is not waited for longer than until `deadline`.
+    pub(super) fn registry(&mut self, deadline: Instant) -> &mut Registry {
+        self.registry.set_deadline(deadline.min(Instant::now() + self.registry_patience));
+        self.registry
+    }
+
+    /// Another process sends states of the group, and does not come to an end.
+    fn nobody_delivers(&mut self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
+        let Some(GroupStatus { group, copies }) = self.registry(deadline).group(key)? else { return Ok(Vec::new()) };
+        let owed = copies.into_iter().filter(|copy| copy.standing(group.state.seq) == Standing::Pending);
+        let result = Err(pending("another jobmon is still sending an earlier state"));
+        let delivery = |copy: Copy| Delivery { destination: copy.destination, result: result.clone(), stand_in: None };
+        Ok(owed.map(delivery).collect())
+    }
+}
+
+impl Delivery {
+    /// Whether some destination holds the newest state.
+    pub fn is_held(&self) -> bool {
+        matches!(self.result, Ok(()) | Err(Failure::WithoutJobMetrics(_))) || self.stand_in.is_some()
+    }
+}
+
+/// The copies that scrapes are to see: those of the homes that hold the newest state, else of who stands in for them.
+fn holders(copies: &[Copy], seq: u64) -> Vec<&Copy> {
+    let newest = || copies.iter().filter(|copy| copy.delivered_seq >= seq && seq > 0);
+    let homes: Vec<&Copy> = newest().filter(|copy| copy.want == Want::Present).collect();
+    if homes.is_empty() { newest().collect() } else { homes }
+}
+
+pub(super) fn pending(reason: &str) -> Failure {
+    Failure::Pending { reason: reason.to_owned(), needs_setting: false, abandoned: false }
+}
+
+/// A failure that a person has to mend.
+pub(super) fn badly_set(reason: String) -> Failure {
+    Failure::Pending { reason, needs_setting: true, abandoned: false }
+}
+
+/// The end of the time for requests: some is kept for writing down what became of them.
+fn until_settling(deadline: Instant) -> Instant {
+    deadline - deadline.saturating_duration_since(Instant::now()) / SETTLING_SHARE
+}
+
+/// The failure of a gateway that does not answer at all, as opposed to one that answers something else.
+pub(super) fn silence(error: &ReadError) -> Option<Failure> {
+    match error {
+        ReadError::Unavailable(Outage { reason, remedy: Remedy::Time, .. }) => Some(pending(reason)),
+        ReadError::Unavailable(_) | ReadError::Poisoned(_) => None,
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pending { reason, .. } => f.write_str(reason),
+            Self::Rejected(answer) => f.write_str(answer),
+            Self::WithoutJobMetrics(answer) => {
+                write!(f, "the job's own metrics were refused and left out: {answer}")
+            }
+        }
+    }
+}
+
+/// The labels of a group in a textfile: those that the scrape does not add itself.
+pub(super) fn textfile_labels(key: &GroupingKey) -> impl Iterator<Item = (&str, &str)> {
+    key.labels().filter(|(name, _)| *name != "instance")
+}
+
+pub(super) fn write_textfile(folder: &TextfileDir, key: &GroupingKey, body: &[u8]) -> Result<(), Failure> {
+    folder.write(key, body).map_err(|error| badly_set(format!("{}: {error}", folder.path().display())))
+}
+
+/// One request for one state, and what it means. A push that is refused for good leaves no empty group behind.
+pub(super) async fn send(
+    client: &Client,
+    key: &GroupingKey,
+    write: metrics::Write,
+    body: Vec<u8>,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let answer = match write {
+        metrics::Write::Replace => client.put(key, body, deadline).await,
+        metrics::Write::Merge => client.post(key, body, deadline).await,
+    };
+    if let Answer::Rejected(rejection) = &answer
+        && rejection.may_leave_ghost()
+        && let Err(error) = client.delete_ghost(key, deadline).await
+    {
+        tracing::debug!("group {key}: what the refused push left behind cannot be deleted: {error}");
+    }
+    judged(answer)
+}
+
+/// [`send`] with the job's own metrics; without them where they are what is refused: a metric of the job that another
+/// group has with another type must not hide what became of the run.
+pub(super) async fn send_with_own_metrics(
+    client: &Client,
+    key: &GroupingKey,
+    write: metrics::Write,
+    families: Vec<prometheus::proto::MetricFamily>,
+    own: &JobMetrics,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let bare = metrics::encode(&families);
+    if own.is_empty() {
+        return send(client, key, write, bare, deadline).await;
+    }
+    let body = metrics::body(families, own, []);
+    match send(client, key, write, body, deadline).await {
+        Err(Failure::Rejected(answer)) => {
+            send(client, key, write, bare, deadline).await.and(Err(Failure::WithoutJobMetrics(answer)))
+        }
+        result => result,
+    }
+}
+
+pub(super) fn judged(answer: Answer) -> Result<(), Failure> {
+    match answer {
+        Answer::Delivered { .. } => Ok(()),
+        Answer::Rejected(rejection) => Err(Failure::Rejected(rejection.to_string())),
+        Answer::Unavailable(outage) => Err(Failure::Pending {
+            reason: outage.to_string(),
+            needs_setting: outage.remedy == Remedy::Setting,
+            abandoned: outage.perhaps_applied,
+        }),
+        Answer::Poisoned(poison) => Err(pending(&poison.to_string())),
+    }
+}
+
+/// Whether a run with this outcome is deleted from its gateways instead of being reported (`--ephemeral`).
+pub fn leaves_no_trace(ephemeral: bool, outcome: Outcome) -> bool {
+    ephemeral && outcome == Outcome::Success
+}

@@ -1,0 +1,77 @@
+//! Whether a gateway is the one that was spoken to last time: one that was restarted may have lost what it held, and have
+//! back what was deleted.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::courier::{Courier, silence};
+use crate::registry::{RegistryError, Sighting};
+
+/// Gateways are asked when they were started once in so long by one host, however many jobs it runs.
+const SIGHTING_INTERVAL: Duration = Duration::from_secs(60);
+/// When a gateway was started is known to it at once, whatever it holds.
+const PATIENCE_OF_A_QUESTION: Duration = Duration::from_secs(10);
+
+impl Courier<'_> {
+    /// Those of `urls` that it is time to ask when they were started: new ones, those that failed before, and the others
+    /// once in a while.
+    pub fn due_sightings<'u>(
+        &mut self,
+        urls: &'u [String],
+        deadline: Instant,
+    ) -> Result<Vec<&'u String>, RegistryError> {
+        let now = SystemTime::now();
+        let mut due = Vec::new();
+        for url in urls {
+            if self.is_sighting_due(url, now, deadline)? {
+                due.push(url);
+            }
+        }
+        Ok(due)
+    }
+
+    fn is_sighting_due(&mut self, url: &str, now: SystemTime, deadline: Instant) -> Result<bool, RegistryError> {
+        let Some(gateway) = self.registry(deadline).gateway(url)? else { return Ok(true) };
+        let interval = |time: SystemTime| {
+            let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            since_epoch.as_secs() / SIGHTING_INTERVAL.as_secs()
+        };
+        let is_due = gateway.last_success.is_none_or(|last| interval(last) != interval(now));
+        Ok(is_due || gateway.start_time.is_none() || gateway.failures > 0)
+    }
+
+    /// Asks a gateway when it was started, unless it is left alone just now. Of one that was restarted, all that it held
+    /// and all that was deleted there is owed again.
+    pub async fn look_at(&mut self, url: &str, deadline: Instant) -> Result<(), RegistryError> {
+        if self.resting(url, deadline)?.is_some() {
+            return Ok(());
+        }
+        let Ok(client) = self.clients.get(url) else { return Ok(()) };
+        match client.status(deadline).await {
+            Ok(status) => {
+                let seen = self.registry(deadline).gateway_seen(url, &status.start_time, SystemTime::now())?;
+                if let Sighting::Restarted(groups) = seen {
+                    tracing::info!("gateway {url} was restarted: {groups} groups are owed to it again");
+                }
+            }
+            Err(error) => {
+                tracing::debug!("gateway {url} does not say when it was started: {error}");
+                if let Some(failure) = silence(&error) {
+                    self.note_failure(url, &failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every gateway of `gateways`, and every one that was ever spoken to, whether it was restarted.
+    pub async fn look_at_all(&mut self, gateways: &[String]) -> Result<(), RegistryError> {
+        let deadline = Instant::now() + PATIENCE_OF_A_QUESTION;
+        let known = self.registry(deadline).gateways()?.into_iter().map(|gateway| gateway.url);
+        let urls: BTreeSet<String> = known.chain(gateways.iter().cloned()).filter(|url| url.contains("://")).collect();
+        for url in urls {
+            self.look_at(&url, Instant::now() + PATIENCE_OF_A_QUESTION).await?;
+        }
+        Ok(())
+    }
+}

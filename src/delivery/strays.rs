@@ -1,0 +1,98 @@
+//! Copies that should not be: left behind by a failover, by a change of gateways, or deleted on purpose.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::courier::{Courier, Delivery, Failure, badly_set, judged, pending};
+use super::flight;
+use super::route::Destination;
+use crate::grouping::GroupingKey;
+use crate::registry::{Copy, Debt, Group, GroupStatus, RegistryError, Settlement, Standing, Want};
+use crate::sinks::pushgateway::{Client, Memory};
+use crate::sinks::textfile::TextfileDir;
+
+/// How long a courier waits for a gateway to confirm a deletion.
+const DELETION_TIME: Duration = Duration::from_secs(2);
+
+impl Courier<'_> {
+    /// Pays what is owed of a debt's group: of one that is still registered, all of it.
+    pub(super) async fn pay(&mut self, debt: &Debt, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
+        let Some(_flight) = flight::take(self.dir, &debt.group.key, deadline).await else { return Ok(Vec::new()) };
+        if let Some(status) = self.registry(deadline).group(&debt.group.key)? {
+            return self.bring_up_to_date(status, deadline).await;
+        }
+        match self.resting(&debt.copy.destination, deadline)? {
+            Some(_) => Ok(Vec::new()),
+            None => Ok(vec![self.delete(&debt.group, &debt.copy, deadline).await]),
+        }
+    }
+
+    /// Deletes copies of the group that should not be, as far as their time has come: what a failover left behind never
+    /// goes before the destinations that are to hold the group do, so that no scrape misses it.
+    pub(super) async fn remove_strays(
+        &mut self,
+        key: &GroupingKey,
+        deadline: Instant,
+    ) -> Result<Vec<Delivery>, RegistryError> {
+        let mut deletions = Vec::new();
+        let Some(GroupStatus { group, copies }) = self.registry(deadline).group(key)? else { return Ok(deletions) };
+        let seq = group.state.seq;
+        let is_awaited = |copy: &Copy| copy.standing(seq) == Standing::Pending;
+        let is_needed = copies.iter().any(is_awaited);
+        for copy in copies.iter().filter(|copy| copy.standing(seq) == Standing::Stray) {
+            let is_due = !is_needed || copy.want == Want::Cleared;
+            if is_due && self.resting(&copy.destination, deadline)?.is_none() {
+                deletions.push(self.delete(&group, copy, deadline).await);
+            }
+        }
+        Ok(deletions)
+    }
+
+    /// Deletes the group at one destination, and reads back whether it is gone. Only then is the copy forgotten.
+    ///
+    /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
+    async fn delete(&mut self, group: &Group, copy: &Copy, deadline: Instant) -> Delivery {
+        let destination = copy.destination.as_str();
+        let result = match Destination::from_name(destination) {
+            Destination::Textfiles(folder) => {
+                TextfileDir::new(folder).remove(&group.key).map(|_| ()).map_err(|error| badly_set(error.to_string()))
+            }
+            Destination::Gateway(url) => match self.clients.get(&url) {
+                Err(setup) => Err(badly_set(setup)),
+                Ok(client) => match delete_and_verify(client, &group.key, deadline).await {
+                    Ok(()) if copy.abandoned => delete_and_verify(client, &group.key, deadline).await,
+                    other => other,
+                },
+            },
+        };
+        let settlement = match &result {
+            Ok(()) => Settlement::Deleted,
+            Err(Failure::Pending { reason, .. }) => Settlement::Pending(reason.clone()),
+            Err(Failure::Rejected(error) | Failure::WithoutJobMetrics(error)) => Settlement::Pending(error.clone()),
+        };
+        if let Err(failure) = &result {
+            self.note_failure(destination, failure);
+        }
+        // Not written down, the deletion is made once more.
+        if let Err(error) = self.registry(deadline).settle(group.id, destination, &settlement, SystemTime::now()) {
+            tracing::debug!("group {}: {error}", group.key);
+        }
+        Delivery { destination: destination.to_owned(), result, stand_in: None }
+    }
+}
+
+async fn delete_and_verify(client: &Client, key: &GroupingKey, deadline: Instant) -> Result<(), Failure> {
+    judged(client.delete(key, deadline).await)?;
+    let until = deadline.min(Instant::now() + DELETION_TIME);
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match client.memory(key, until).await {
+            Ok(Memory::Absent) => return Ok(()),
+            Ok(_) if Instant::now() + pause < until => tokio::time::sleep(pause).await,
+            Ok(_) => {
+                return Err(pending("accepted the deletion, and still has the group"));
+            }
+            Err(error) => return Err(pending(&error.to_string())),
+        }
+        pause *= 2;
+    }
+}

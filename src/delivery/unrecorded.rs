@@ -1,0 +1,101 @@
+//! Delivery where the registry cannot be used: what one run says of its group, sent once.
+//!
+//! Nothing is owed, and nothing is known of the group's past, so the state is merged into what the gateway remembers.
+//! A copy that a failover makes is written down nowhere. So there is none where the run's result waits in the journal,
+//! from which its home will have it; and where nothing at all can be kept, as in a container without a volume, a run that
+//! reaches its home deletes what earlier ones may have left with those who stand in.
+
+use std::time::Instant;
+
+use super::clients::Clients;
+use super::courier::{Delivery, Failure, badly_set, judged, send_with_own_metrics, textfile_labels, write_textfile};
+use super::flight;
+use super::route::{Destination, Route};
+use crate::grouping::GroupingKey;
+use crate::registry::{GroupState, StateDir, metrics};
+use crate::sinks::textfile::TextfileDir;
+
+/// A state that the registry does not have.
+#[derive(Clone, Copy, Debug)]
+pub struct Unrecorded<'a> {
+    /// Its group.
+    pub key: &'a GroupingKey,
+    /// What the run says of it.
+    pub state: &'a GroupState,
+    /// Where it belongs, as the run was told when it started.
+    pub homes: &'a [String],
+    /// Who stands in.
+    pub route: &'a Route,
+    /// The result waits in the journal, and will be delivered from there.
+    pub is_spooled: bool,
+}
+
+/// Sends the state to its homes, or to who stands in for them, until `deadline`; under the group's lock in `dir`, if there
+/// is one.
+pub async fn deliver(
+    clients: &mut Clients,
+    dir: Option<&StateDir>,
+    unrecorded: Unrecorded<'_>,
+    deadline: Instant,
+) -> Vec<Delivery> {
+    let Unrecorded { key, state, homes, route, is_spooled } = unrecorded;
+    let _flight = match dir {
+        Some(dir) => flight::take(dir, key, deadline).await,
+        None => None,
+    };
+    let mut deliveries = Vec::new();
+    for home in homes {
+        let stand_ins = if is_spooled { Vec::new() } else { route.stand_ins(home, key) };
+        let mut at_home = Ok(());
+        let mut stand_in = None;
+        for (tried, candidate) in std::iter::once(home).chain(&stand_ins).enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(1 + stand_ins.len() - tried).unwrap_or(u32::MAX);
+            let sent = send_once(clients, candidate, key, state, Instant::now() + share).await;
+            let is_over = !matches!(sent, Err(Failure::Pending { .. }));
+            if tried == 0 {
+                at_home = sent;
+            } else if sent.is_ok() {
+                stand_in = Some(candidate.clone());
+            }
+            if is_over {
+                break;
+            }
+        }
+        if at_home.is_ok() {
+            remove_strays(clients, &stand_ins, key, deadline).await;
+        }
+        deliveries.push(Delivery { destination: home.clone(), result: at_home, stand_in });
+    }
+    deliveries
+}
+
+async fn remove_strays(clients: &mut Clients, stand_ins: &[String], key: &GroupingKey, deadline: Instant) {
+    for url in stand_ins {
+        let Ok(client) = clients.get(url) else { continue };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Err(failure) = judged(client.delete(key, Instant::now() + left / 2).await) {
+            tracing::info!("group {key}: {url} may hold an earlier state: {failure}");
+        }
+    }
+}
+
+async fn send_once(
+    clients: &mut Clients,
+    destination: &str,
+    key: &GroupingKey,
+    state: &GroupState,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let (families, write) = metrics::families(state, 0);
+    match Destination::from_name(destination) {
+        Destination::Textfiles(folder) => {
+            let body = metrics::body(families, &state.job_metrics, textfile_labels(key));
+            write_textfile(&TextfileDir::new(folder), key, &body)
+        }
+        Destination::Gateway(url) => match clients.get(&url) {
+            Err(reason) => Err(badly_set(reason)),
+            Ok(client) => send_with_own_metrics(client, key, write, families, &state.job_metrics, deadline).await,
+        },
+    }
+}
