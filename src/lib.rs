@@ -34,6 +34,7 @@ pub mod delivery;
 pub mod exit_code;
 pub mod exposition;
 pub mod grouping;
+pub mod janitor;
 pub mod manual;
 pub mod record;
 pub mod registry;
