@@ -31,13 +31,16 @@
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod doctor;
 pub mod exit_code;
 pub mod exposition;
+pub mod generate;
 pub mod grouping;
 pub mod janitor;
 pub mod manual;
 pub mod record;
 pub mod registry;
+pub mod render;
 pub mod schedule;
 pub mod sinks;
 pub mod supervise;

@@ -1,0 +1,464 @@
+//! What can be said without a network: configuration, state folder, registry, and the times in it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::{Area, Finding, OwnGroup, Place, count, list};
+use crate::registry::RegistryError;
+use crate::render::{ago, one_line};
+
+/// Everything that was seen on this host.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// What the configuration complains about, one line each.
+    pub warnings: Vec<String>,
+    /// The files that something was read from.
+    pub files: Vec<String>,
+    /// The configured gateways, without credentials.
+    pub gateways: Vec<String>,
+    /// Nothing is sent (`no-push`).
+    pub no_push: bool,
+    /// The folder of textfiles, and why it cannot be written to.
+    pub textfiles: Option<(PathBuf, Result<(), String>)>,
+    /// The state folder.
+    pub state: State,
+    /// The registry in it.
+    pub registry: Registry,
+}
+
+/// The state folder.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// There is no home to put it into.
+    Unknown,
+    /// It is not there yet.
+    Missing {
+        /// Where it would be.
+        path: PathBuf,
+        /// Why it cannot be made.
+        creatable: Result<(), String>,
+    },
+    /// It cannot be used at all.
+    Unusable {
+        /// Where.
+        path: PathBuf,
+        /// A clause that names it.
+        reason: String,
+    },
+    /// It is there.
+    Present(Folder),
+}
+
+/// A state folder that is there.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// Where.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// It belongs to this user, who can change the mode.
+    pub is_own: bool,
+    /// Why it cannot be written to.
+    pub writable: Result<(), String>,
+    /// The permission bits of the database file.
+    pub database_mode: Option<u32>,
+    /// Damaged files that were set aside.
+    pub set_aside: Vec<String>,
+}
+
+/// The registry.
+#[derive(Clone, Debug)]
+pub enum Registry {
+    /// Nothing has run here yet.
+    Absent,
+    /// It cannot be opened or read.
+    Failed(RegistryError),
+    /// It is open.
+    Open(Contents),
+}
+
+/// What the registry and the journal hold.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// What was found wrong while opening it, and put right.
+    pub repairs: Vec<String>,
+    /// What SQLite finds wrong with the file.
+    pub damage: Vec<String>,
+    /// How many groups there are.
+    pub groups: usize,
+    /// What is owed.
+    pub debts: Vec<Debt>,
+    /// Groups that a destination refused for good: group, destination, its words.
+    pub rejected: Vec<(String, String, String)>,
+    /// Groups that are or should be at a gateway.
+    pub own: Vec<OwnGroup>,
+    /// Runs in the journal that are not in the history.
+    pub leftovers: usize,
+    /// Runs in progress.
+    pub running: usize,
+    /// The latest moment of the past that is written down.
+    pub newest: Option<SystemTime>,
+}
+
+/// A group that a destination does not hold as it should.
+#[derive(Clone, Debug)]
+pub struct Debt {
+    /// The group.
+    pub group: String,
+    /// To whom it is owed.
+    pub destination: String,
+    /// Since when.
+    pub since: SystemTime,
+    /// How many attempts failed.
+    pub attempts: u64,
+    /// Why the last one did.
+    pub reason: Option<String>,
+}
+
+/// So much later than now may a moment lie that was written a moment ago.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+/// A group that no attempt has failed for is on its way that long.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+/// Nothing that jobmon does happened earlier (2025-01-01).
+const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
+
+/// What is to be said of this host, in the order of the chain.
+pub fn findings(host: &Host, now: SystemTime) -> Vec<Finding> {
+    let mut found = configuration(host);
+    found.extend(state(&host.state));
+    found.extend(registry(host, now));
+    found
+}
+
+fn configuration(host: &Host) -> Vec<Finding> {
+    let place = Place::of(Area::Configuration);
+    let mut found: Vec<Finding> = host.warnings.iter().map(|warning| complaint(&place, warning)).collect();
+    if found.is_empty() {
+        found.push(match host.files.as_slice() {
+            [] => place.fine("settings", "no configuration file: defaults, variables and flags"),
+            files => place.fine("settings", format!("read without complaint: {}", files.join(", "))),
+        });
+    }
+    found.push(match host.gateways.as_slice() {
+        _ if host.no_push => place.warning(
+            "gateways",
+            "nothing is sent: no-push is set",
+            "take no-push out where \"jobmon config\" says that it is set",
+        ),
+        [] if host.textfiles.is_some() => place.fine("gateways", "no gateway, textfiles only"),
+        [] => place.warning(
+            "gateways",
+            "no gateway is configured: results stay on this host",
+            "name one with --gateway, JOBMON_GATEWAY, or gateways = [\"http://host:9091\"] in a file",
+        ),
+        gateways => place.fine("gateways", format!("{}: {}", count(gateways.len(), "gateway"), gateways.join(", "))),
+    });
+    if let Some((path, writable)) = &host.textfiles {
+        let path = path.display();
+        found.push(match writable {
+            Ok(()) => place.fine("textfiles", format!("{path} can be written to")),
+            Err(reason) => place.broken(
+                "textfiles",
+                format!("folder of textfiles {path}: {reason}"),
+                "make the folder, give it to the user of the jobs, and name it to node_exporter",
+            ),
+        });
+    }
+    found
+}
+
+/// A warning about a secret ends with what to do: the command after its last colon.
+pub(super) fn complaint(place: &Place, warning: &str) -> Finding {
+    match warning.rsplit_once(": chmod ") {
+        Some((what, files)) => place.warning("secrets", what, format!("chmod {files}")),
+        None => place.warning("settings", warning, "correct it; \"jobmon config\" shows what counts meanwhile"),
+    }
+}
+
+fn place_of(state: &State) -> Place {
+    match state {
+        State::Unknown => Place::of(Area::Registry),
+        State::Missing { path, .. } | State::Unusable { path, .. } | State::Present(Folder { path, .. }) => {
+            Place::at(Area::Registry, path.display().to_string())
+        }
+    }
+}
+
+fn state(state: &State) -> Vec<Finding> {
+    const CHECK: &str = "state-folder";
+    let place = place_of(state);
+    let folder = match state {
+        State::Unknown => {
+            let what = "there is no home folder, so there is no place for it: no run is recorded";
+            return vec![place.broken(CHECK, what, "name a folder with --state-dir or JOBMON_STATE_DIR")];
+        }
+        State::Missing { creatable: Ok(()), .. } => {
+            return vec![place.fine(CHECK, "not there yet: the first run of this user makes it")];
+        }
+        State::Missing { creatable: Err(reason), .. } => {
+            let what = format!("not there, and cannot be made ({reason}): no run is recorded");
+            return vec![place.broken(CHECK, what, "make it for the user of the jobs (mode 700), or name another")];
+        }
+        State::Unusable { reason, .. } => {
+            let next = "run doctor as the user of the jobs, or choose another folder with --state-dir";
+            return vec![place.broken(CHECK, reason, next)];
+        }
+        State::Present(folder) => folder,
+    };
+    let path = folder.path.display();
+    let mut found = Vec::new();
+    if let Err(reason) = &folder.writable {
+        let next = if folder.is_own && folder.mode & 0o700 != 0o700 {
+            format!("chmod 700 {path}, or \"jobmon doctor --fix\"")
+        } else {
+            "make it writable for the user of the jobs, or name another with --state-dir".to_owned()
+        };
+        found.push(place.broken(CHECK, format!("cannot be written to ({reason}): no run is recorded"), next));
+    }
+    if folder.mode & 0o022 != 0 {
+        let what = format!("others may write to it (mode {:o})", folder.mode);
+        found.push(place.warning(CHECK, what, format!("chmod 700 {path}, or \"jobmon doctor --fix\"")));
+    }
+    if let Some(mode) = folder.database_mode.filter(|mode| mode & 0o077 != 0) {
+        let what = format!("others may read registry.db, which can hold output of jobs (mode {mode:o})");
+        found.push(place.warning(CHECK, what, format!("chmod 600 {path}/registry.db, or \"jobmon doctor --fix\"")));
+    }
+    if found.is_empty() {
+        found.push(place.fine(CHECK, format!("can be written to (mode {:o})", folder.mode)));
+    }
+    if !folder.set_aside.is_empty() {
+        found.push(place.warning(
+            "set-aside",
+            format!("damaged files were set aside: {}", list(&folder.set_aside)),
+            "look for the cause (disk, memory), keep what you want to look into, and delete them",
+        ));
+    }
+    found
+}
+
+fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
+    let place = place_of(&host.state);
+    let mut found = Vec::new();
+    if now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() < EARLIEST {
+        let what = format!("this host's clock says {}", crate::render::timestamp(now));
+        found.push(place.broken("clock", what, "set the clock (timedatectl status)"));
+    }
+    let contents = match &host.registry {
+        Registry::Absent => return found,
+        Registry::Failed(error) => {
+            let next = match error {
+                RegistryError::Busy(_) => "see who holds it: fuser -v registry.db in that folder",
+                RegistryError::Full(_) => "make room on that disk; results wait in the journal",
+                RegistryError::Newer { .. } => "upgrade this jobmon; results wait in the journal until then",
+                RegistryError::Unavailable(_) => "mend its permissions or the file system; results wait in the journal",
+            };
+            found.push(place.broken("database", error.to_string(), next));
+            return found;
+        }
+        Registry::Open(contents) => contents,
+    };
+    for repair in &contents.repairs {
+        let next = "nothing; the next runs fill the new one, and \"jobmon list\" shows what gateways remember";
+        found.push(place.broken("database", repair, next));
+    }
+    found.push(match contents.damage.as_slice() {
+        [] => {
+            let (groups, running) = (count(contents.groups, "group"), count(contents.running, "run"));
+            place.fine("database", format!("opens and is whole: {groups}, {running} in progress"))
+        }
+        damage => place.broken(
+            "database",
+            format!("registry.db is damaged: {}", list(damage)),
+            "save a copy, move registry.db* away, and let the next runs begin a new one",
+        ),
+    });
+    if contents.leftovers > 0 {
+        let runs = were(contents.leftovers, "run");
+        found.push(place.warning(
+            "journal",
+            format!("{runs} not in the history yet: their jobmon vanished or could not write"),
+            "\"jobmon flush\" or \"jobmon doctor --fix\" counts them",
+        ));
+    }
+    if let Some(ahead) = contents.newest.and_then(|newest| newest.duration_since(now).ok())
+        && ahead > CLOCK_TOLERANCE
+    {
+        found.push(place.warning(
+            "clock",
+            format!("holds times that are {} ahead: a clock was or is wrong", crate::render::duration(ahead)),
+            "see that this host's clock is right (timedatectl status); each group's next run corrects its times",
+        ));
+    }
+    found.extend(debts(&place, &contents.debts, now));
+    found.extend(rejected(&place, &contents.rejected));
+    found
+}
+
+/// `1 run is`, `2 runs are`.
+fn were(number: usize, what: &str) -> String {
+    format!("{} {}", count(number, what), if number == 1 { "is" } else { "are" })
+}
+
+/// One finding for each destination that is owed something.
+fn debts(place: &Place, debts: &[Debt], now: SystemTime) -> Vec<Finding> {
+    const CHECK: &str = "owed";
+    let mut by_destination: BTreeMap<&str, Vec<&Debt>> = BTreeMap::new();
+    for debt in debts {
+        by_destination.entry(&debt.destination).or_default().push(debt);
+    }
+    if by_destination.is_empty() {
+        return vec![place.fine(CHECK, "nothing is owed")];
+    }
+    let describe = |(destination, debts): (&str, Vec<&Debt>)| {
+        let since = debts.iter().map(|debt| debt.since).min().unwrap_or(now);
+        let is_fresh =
+            |debt: &&Debt| debt.attempts == 0 && now.duration_since(debt.since).unwrap_or_default() < ON_ITS_WAY;
+        let groups = were(debts.len(), "group");
+        if debts.iter().all(is_fresh) {
+            return place.fine(CHECK, format!("{groups} on the way to {destination}"));
+        }
+        let reason = debts.iter().find_map(|debt| debt.reason.as_deref());
+        let reason = reason.map_or_else(|| "not tried yet".to_owned(), one_line);
+        let names = list(debts.iter().map(|debt| &debt.group));
+        let what = format!("{groups} owed to {destination}, the oldest since {}: {reason}; {names}", ago(since, now));
+        place.warning(CHECK, what, "mend that gateway; then \"jobmon flush\" or \"jobmon doctor --fix\" sends them")
+    };
+    by_destination.into_iter().map(describe).collect()
+}
+
+fn rejected(place: &Place, rejected: &[(String, String, String)]) -> Vec<Finding> {
+    let mut by_destination: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for (group, destination, words) in rejected {
+        by_destination.entry(destination).or_default().push((group, words));
+    }
+    let describe = |(destination, groups): (&str, Vec<(&str, &str)>)| {
+        let names = list(groups.iter().map(|(group, _)| group));
+        let words = groups.first().map_or_else(String::new, |(_, words)| one_line(words));
+        place.broken(
+            "refused",
+            format!("{destination} refused {} for good: {words}; {names}", count(groups.len(), "group")),
+            "rename or clear what they clash with (\"jobmon list\"); their next runs try again",
+        )
+    };
+    by_destination.into_iter().map(describe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity::{self, Broken, Warning};
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
+    }
+
+    fn folder() -> Folder {
+        Folder {
+            path: "/s".into(),
+            mode: 0o700,
+            is_own: true,
+            writable: Ok(()),
+            database_mode: Some(0o600),
+            set_aside: Vec::new(),
+        }
+    }
+
+    fn host() -> Host {
+        Host {
+            warnings: Vec::new(),
+            files: vec!["/etc/jobmon/config.toml".into()],
+            gateways: vec!["http://a:9091".into()],
+            no_push: false,
+            textfiles: None,
+            state: State::Present(folder()),
+            registry: Registry::Open(Contents::default()),
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Host), expected: &[(&str, Severity, &str)]) {
+        let mut host = host();
+        change(&mut host);
+        crate::doctor::tests::check(&findings(&host, at(0)), expected);
+    }
+
+    #[test]
+    fn a_good_host_is_fine() {
+        check(|_| {}, &[]);
+        check(|host| host.registry = Registry::Absent, &[]);
+        check(|host| host.state = State::Missing { path: "/s".into(), creatable: Ok(()) }, &[]);
+        let debt = Debt { group: "g".into(), destination: "d".into(), since: at(0), attempts: 0, reason: None };
+        check(|host| host.registry = Registry::Open(Contents { debts: vec![debt], ..Contents::default() }), &[]);
+    }
+
+    #[test]
+    fn configuration_has_its_causes() {
+        check(|host| host.gateways.clear(), &[("gateways", Warning, "no gateway is configured")]);
+        check(|host| host.no_push = true, &[("gateways", Warning, "no-push")]);
+        check(|host| host.warnings = vec!["/c:1: unknown setting \"x\"".into()], &[("settings", Warning, "/c:1")]);
+        let readable = "/p holds a secret and can be read by every user of this machine: chmod o-r /p".to_owned();
+        check(|host| host.warnings = vec![readable], &[("secrets", Warning, "this machine / chmod o-r /p")]);
+        let folder = Some(("/t".into(), Err("Permission denied".to_owned())));
+        check(|host| host.textfiles = folder, &[("textfiles", Broken, "/t: Permission denied")]);
+    }
+
+    #[test]
+    fn the_state_folder_has_its_causes() {
+        let with = |change: fn(&mut Folder)| {
+            move |host: &mut Host| {
+                let mut folder = folder();
+                change(&mut folder);
+                host.state = State::Present(folder);
+            }
+        };
+        check(|host| host.state = State::Unknown, &[("state-folder", Broken, "no home folder")]);
+        let missing = State::Missing { path: "/s".into(), creatable: Err("Read-only file system".into()) };
+        check(|host| host.state = missing, &[("state-folder", Broken, "Read-only file system")]);
+        let file = State::Unusable { path: "/s".into(), reason: "state folder /s: not a folder".into() };
+        check(|host| host.state = file, &[("state-folder", Broken, "not a folder")]);
+        check(with(|folder| folder.mode = 0o777), &[("state-folder", Warning, "mode 777")]);
+        check(with(|folder| folder.mode = 0o755), &[]);
+        check(with(|folder| folder.database_mode = Some(0o644)), &[("state-folder", Warning, "mode 644")]);
+        let own = |folder: &mut Folder| (folder.mode, folder.writable) = (0o500, Err("Permission denied".into()));
+        check(with(own), &[("state-folder", Broken, "Permission denied): no run is recorded / chmod 700 /s")]);
+        let mounted = |folder: &mut Folder| folder.writable = Err("Read-only file system".into());
+        check(with(mounted), &[("state-folder", Broken, "/ make it writable")]);
+        check(with(|folder| folder.set_aside = vec!["a".into()]), &[("set-aside", Warning, "set aside: a")]);
+    }
+
+    #[test]
+    fn the_registry_has_its_causes() {
+        let open = |contents: Contents| move |host: &mut Host| host.registry = Registry::Open(contents);
+        let newer = RegistryError::Newer { path: "/s/registry.db".into(), found: 9, known: 1 };
+        check(|host| host.registry = Registry::Failed(newer), &[("database", Broken, "/ upgrade this jobmon")]);
+        let damage = Contents { damage: vec!["NULL value in a.b".into()], ..Contents::default() };
+        check(open(damage), &[("database", Broken, "NULL value in a.b")]);
+        let repairs = Contents { repairs: vec!["registry /s: set aside as /x".into()], ..Contents::default() };
+        check(open(repairs), &[("database", Broken, "set aside as /x")]);
+        check(open(Contents { leftovers: 2, ..Contents::default() }), &[("journal", Warning, "2 runs are not")]);
+        check(open(Contents { newest: Some(at(4)), ..Contents::default() }), &[]);
+        check(open(Contents { newest: Some(at(3600)), ..Contents::default() }), &[("clock", Warning, "1h00m ahead")]);
+        let debt = |since, destination: &str| Debt {
+            group: "{job=\"b\"}".into(),
+            destination: destination.into(),
+            since: at(0) - Duration::from_secs(since),
+            attempts: 1,
+            reason: Some("connection\nrefused".into()),
+        };
+        let debts = vec![debt(10, "http://a"), debt(7200, "http://b"), debt(60, "http://b")];
+        let expected = [
+            ("owed", Warning, "1 group is owed to http://a, the oldest since 10s ago: connection\\nrefused; {job="),
+            ("owed", Warning, "2 groups are owed to http://b, the oldest since 2h ago"),
+        ];
+        check(open(Contents { debts, ..Contents::default() }), &expected);
+        let rejected = vec![("{job=\"b\"}".into(), "http://a".into(), "400, not a GAUGE".into())];
+        check(open(Contents { rejected, ..Contents::default() }), &[("refused", Broken, "not a GAUGE")]);
+    }
+
+    #[test]
+    fn a_clock_of_the_past_is_no_clock() {
+        let found = findings(&host(), SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+        assert!(found.iter().any(|finding| finding.check == "clock" && finding.severity == Broken));
+    }
+}
