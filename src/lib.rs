@@ -29,6 +29,7 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod delivery;
 pub mod doctor;

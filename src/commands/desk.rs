@@ -1,0 +1,86 @@
+//! What every command needs that changes a group without running anything: registry, clients and a courier.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, Origin, Setting};
+use crate::delivery::{Clients, Courier, Delivery, Failure, Patience};
+use crate::registry::{Registry, RegistryError, StateDir};
+use crate::sinks::Driver;
+
+/// How long other processes may keep the registry busy, each time that it is needed.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The registry of this host, open, and the way to its gateways.
+pub struct Desk {
+    dir: StateDir,
+    /// The registry.
+    pub registry: Registry,
+    clients: Clients,
+    driver: Driver,
+    /// When talking to gateways has to be over.
+    pub deadline: Instant,
+}
+
+impl Desk {
+    /// Opens the registry; says what was questionable about it.
+    ///
+    /// # Errors
+    /// One line: there is no registry to be had.
+    pub fn open(config: &Config) -> Result<Self, String> {
+        let path = config.storage.state_dir.as_ref().ok_or("no state folder: name one with --state-dir")?;
+        let (dir, warning) = StateDir::open(path)?;
+        let deadline = Instant::now() + config.push_timeout;
+        let (registry, warnings) = Registry::open(&dir, deadline).map_err(|error| error.to_string())?;
+        for warning in warning.into_iter().chain(warnings) {
+            tracing::warn!("{warning}");
+        }
+        let driver = Driver::new().map_err(|error| format!("no event loop: {error}"))?;
+        Ok(Self { dir, registry, clients: Clients::new(config), driver, deadline })
+    }
+
+    /// Does something with a courier, which tries each destination once: a person is waiting.
+    pub fn with_courier<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
+    ) -> Result<T, String> {
+        let deadline = self.deadline;
+        let mut courier =
+            Courier::new(&self.dir, &mut self.registry, &mut self.clients, Patience::TryEachOnce, REGISTRY_PATIENCE);
+        self.driver.block_on(work(&mut courier, deadline)).map_err(|error| error.to_string())
+    }
+
+    /// Asks the gateways something directly.
+    pub fn with_clients<T>(&mut self, ask: impl AsyncFnOnce(&mut Clients, Instant) -> T) -> T {
+        self.driver.block_on(ask(&mut self.clients, self.deadline))
+    }
+}
+
+/// Which job: it has to be named, because there is no command that could name it.
+///
+/// # Errors
+/// One line for bad usage.
+pub fn demand_name(config: &Config) -> Result<(), String> {
+    match config.origin(Setting::Name) {
+        Origin::Default => Err("which job? name it with --name".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// 0 if everything arrived; else 1, and a line for each destination that says what becomes of it: `owed` is what the
+/// destination does not have yet.
+pub fn say_what_became(deliveries: &[Delivery], owed: &str) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for Delivery { destination, result, .. } in deliveries {
+        match result {
+            Ok(()) => continue,
+            Err(Failure::Pending { reason, .. }) => {
+                tracing::error!("{destination}: {reason}; {owed}, \"jobmon flush\" tries again");
+            }
+            Err(Failure::Rejected(answer)) => tracing::error!("{destination}: {answer}"),
+            Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{destination}: {failure}"),
+        }
+        code = ExitCode::FAILURE;
+    }
+    code
+}

@@ -1,0 +1,96 @@
+//! One gateway as it answers.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::delivery::Clients;
+use crate::doctor::OwnGroup;
+use crate::doctor::gateway::{Gateway, Held};
+use crate::janitor::reading::{Reading, read};
+use crate::sinks::pushgateway::{self, Client, RawKey};
+
+/// How long a small answer may take.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// So many answers over connections of their own: of two gateways behind one address, one answers all of them once in 32.
+const ASKED: usize = 6;
+
+/// Asks one gateway as far as it answers; `patience` is for answers that grow with what it holds. `own` are this host's
+/// groups, at whatever gateway.
+pub async fn look(
+    clients: &Clients,
+    patience: Duration,
+    url: &str,
+    own: &[OwnGroup],
+    known_start_time: Option<&String>,
+) -> Gateway {
+    let own: Vec<OwnGroup> = own.iter().filter(|own| own.gateway == url).cloned().collect();
+    let mut seen = Gateway {
+        url: url.to_owned(),
+        setup: Ok(()),
+        warnings: Vec::new(),
+        pulse: None,
+        status: None,
+        start_times: BTreeSet::new(),
+        known_start_time: known_start_time.cloned(),
+        scrape: None,
+        held: None,
+        own,
+    };
+    let built = clients.setup(url).and_then(|(setup, warnings)| {
+        seen.warnings = warnings;
+        let client = Client::new(&setup).map_err(|error| error.to_string())?;
+        Ok((setup, client))
+    });
+    match built {
+        Ok((setup, client)) => ask(&mut seen, &setup, &client, patience).await,
+        Err(reason) => seen.setup = Err(reason),
+    }
+    seen
+}
+
+async fn ask(seen: &mut Gateway, setup: &pushgateway::Gateway, client: &Client, patience: Duration) {
+    let soon = || Instant::now() + PATIENCE;
+    let pulse = client.pulse(soon()).await.map(|pulse| (pulse, SystemTime::now()));
+    let goes_on = pulse.as_ref().is_ok_and(|(pulse, _)| !matches!(pulse.status, 401 | 403 | 407 | 500 | 502..=504));
+    seen.pulse = Some(pulse);
+    if !goes_on {
+        return;
+    }
+    let status = client.status(soon()).await;
+    let is_pushgateway = status.is_ok();
+    seen.start_times.extend(status.as_ref().ok().map(|status| status.start_time.clone()));
+    seen.status = Some(status);
+    if !is_pushgateway {
+        return;
+    }
+    for _ in 1..ASKED {
+        // A balancer of connections would send all requests of one connection to the same gateway.
+        if let Ok(client) = Client::new(setup)
+            && let Ok(status) = client.status(soon()).await
+        {
+            seen.start_times.insert(status.start_time);
+        }
+    }
+    seen.scrape = Some(client.check_scrape(Instant::now() + patience).await);
+    let reading = read(client, Instant::now() + patience).await;
+    seen.held = Some(reading.map(|reading| held(reading, &seen.own)).map_err(|error| error.to_string()));
+}
+
+fn held(reading: Reading, own: &[OwnGroup]) -> Held {
+    let mut held = Held { groups: reading.groups.len(), samples: reading.samples, ..Held::default() };
+    for own in own {
+        match reading.get(&RawKey::from(&own.key)) {
+            Some(group) if group.is_ghost() => held.own_ghosts.push(own.key.clone()),
+            Some(group) => _ = held.own.insert(group.key.clone()),
+            None => {}
+        }
+    }
+    for group in reading.groups {
+        if group.is_poison() {
+            held.poison.push(group);
+        } else if !group.last_push_successful {
+            held.refused.push(group.key);
+        }
+    }
+    held
+}

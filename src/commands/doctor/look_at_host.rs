@@ -1,0 +1,176 @@
+//! Configuration, state folder and registry as they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::unistd::{AccessFlags, eaccess, geteuid};
+
+use crate::config::{Config, Origin, show};
+use crate::delivery::route::Destination;
+use crate::doctor::OwnGroup;
+use crate::doctor::host::{Contents, Debt, Folder, Host, Registry as Seen, State};
+use crate::registry::{GroupStatus, Registry, RegistryError, Standing, StateDir, Want, Which, journal};
+
+/// How long other processes may keep the registry busy.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks at this host, and says which gateway was started when, as far as the registry knows.
+///
+/// Makes nothing that is not there. Like every jobmon it sets a registry aside that is no database.
+pub fn look(config: &Config) -> (Host, BTreeMap<String, String>) {
+    let now = SystemTime::now();
+    let mut start_times = BTreeMap::new();
+    let state = config.storage.state_dir.as_deref();
+    let registry = match state.filter(|folder| folder.join("registry.db").exists() || folder.join("runs").exists()) {
+        None => Seen::Absent,
+        Some(folder) => match StateDir::open(folder) {
+            // Said of the folder itself.
+            Err(_) => Seen::Absent,
+            Ok((dir, _)) => match contents(&dir, now, &mut start_times) {
+                Ok(contents) => Seen::Open(contents),
+                Err(error) => Seen::Failed(error),
+            },
+        },
+    };
+    let host = Host {
+        warnings: config.warnings.iter().map(ToString::to_string).collect(),
+        files: files(config),
+        gateways: config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect(),
+        no_push: config.report.no_push,
+        textfiles: config.report.textfile_dir.clone().map(|folder| {
+            let writable = if folder.is_dir() { may_write(&folder) } else { Err("not a folder".to_owned()) };
+            (folder, writable)
+        }),
+        state: state.map_or(State::Unknown, look_at_folder),
+        registry,
+    };
+    (host, start_times)
+}
+
+/// The configuration files that count for something.
+fn files(config: &Config) -> Vec<String> {
+    let of_values = show(config).into_iter().filter_map(|shown| match shown.origin {
+        Origin::File { path, .. } => Some(path.to_string()),
+        _ => None,
+    });
+    let named = config.file.as_ref().map(|path| path.display().to_string());
+    of_values.chain(named).collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+fn look_at_folder(path: &Path) -> State {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.ancestors().skip(1).find(|parent| parent.exists());
+            return State::Missing { path: path.to_owned(), creatable: parent.map_or(Ok(()), may_write) };
+        }
+        Err(error) => return State::Unusable { path: path.to_owned(), reason: error.to_string() },
+    };
+    if let Err(reason) = StateDir::open(path) {
+        return State::Unusable { path: path.to_owned(), reason };
+    }
+    let database = fs::metadata(path.join("registry.db")).ok();
+    State::Present(Folder {
+        path: path.to_owned(),
+        mode: metadata.mode() & 0o7777,
+        is_own: metadata.uid() == geteuid().as_raw(),
+        writable: may_write(path),
+        database_mode: database.map(|metadata| metadata.mode() & 0o7777),
+        set_aside: set_aside(path),
+    })
+}
+
+/// Why this user may not make files in the folder.
+fn may_write(folder: &Path) -> Result<(), String> {
+    eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| error.desc().to_owned())
+}
+
+/// Damaged files that some jobmon set aside, without the logs beside a database.
+fn set_aside(path: &Path) -> Vec<String> {
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().display().to_string()).collect()
+    };
+    let databases = names(path)
+        .into_iter()
+        .filter(|name| name.contains("/registry.db.corrupt-") && !name.ends_with("-wal") && !name.ends_with("-shm"));
+    let runs = names(&path.join("runs")).into_iter().filter(|name| name.ends_with(".corrupt"));
+    let mut found: Vec<String> = databases.chain(runs).collect();
+    found.sort();
+    found
+}
+
+fn contents(
+    dir: &StateDir,
+    now: SystemTime,
+    start_times: &mut BTreeMap<String, String>,
+) -> Result<Contents, RegistryError> {
+    let leftovers = journal::leftovers(dir, None, now);
+    let running = journal::running(dir, now);
+    if !dir.database().exists() {
+        return Ok(Contents { leftovers: leftovers.runs.len(), running: running.len(), ..Contents::default() });
+    }
+    let (mut registry, warnings) = Registry::open(dir, Instant::now() + REGISTRY_PATIENCE)?;
+    let damage = registry.damage()?;
+    let groups = registry.groups()?;
+    let debts = registry.owed(Which::All, usize::MAX, now)?;
+    for gateway in registry.gateways()? {
+        start_times.extend(gateway.start_time.map(|start_time| (gateway.url, start_time)));
+    }
+    let repairs = warnings.into_iter().chain(registry.take_warnings()).map(|warning| warning.to_string());
+    Ok(Contents {
+        repairs: repairs.collect(),
+        damage,
+        groups: groups.len(),
+        rejected: groups.iter().flat_map(rejected).collect(),
+        own: groups.iter().flat_map(own).collect(),
+        leftovers: leftovers.runs.len(),
+        running: running.len(),
+        newest: groups.iter().flat_map(moments).chain(running.iter().map(|run| run.started_at)).max(),
+        debts: debts
+            .into_iter()
+            .map(|debt| Debt {
+                group: debt.group.key.to_string(),
+                destination: debt.copy.destination,
+                since: debt.copy.owed_since.unwrap_or(now),
+                attempts: debt.copy.attempts,
+                reason: debt.copy.last_error,
+            })
+            .collect(),
+    })
+}
+
+/// What destinations refused for good: group, destination, words.
+fn rejected(status: &GroupStatus) -> Vec<(String, String, String)> {
+    let copies = status.copies.iter().filter(|copy| copy.standing(status.group.state.seq) == Standing::Rejected);
+    let words = |copy: &crate::registry::Copy| copy.last_error.clone().unwrap_or_default();
+    copies.map(|copy| (status.group.key.to_string(), copy.destination.clone(), words(copy))).collect()
+}
+
+/// Where the group is or should be.
+fn own(status: &GroupStatus) -> Vec<OwnGroup> {
+    let copies = status.copies.iter().filter(|copy| copy.want == Want::Present || copy.delivered_seq > 0);
+    let gateways = copies.filter_map(|copy| match Destination::from_name(&copy.destination) {
+        Destination::Gateway(gateway) => Some(OwnGroup {
+            key: status.group.key.clone(),
+            gateway,
+            delivered: copy.standing(status.group.state.seq) == Standing::Delivered,
+            settled_at: copy.settled_at,
+        }),
+        Destination::Textfiles(_) => None,
+    });
+    gateways.collect()
+}
+
+/// Every moment of the past that is written down about a group.
+fn moments(status: &GroupStatus) -> Vec<SystemTime> {
+    let state = &status.group.state;
+    let last_end = state.last_run.as_ref().map(|run| run.ended_at);
+    let of_state = [state.last_start, state.last_success, state.last_failure, last_end];
+    let of_copies = status.copies.iter().flat_map(|copy| [copy.owed_since, copy.last_attempt, copy.settled_at]);
+    of_state.into_iter().chain(of_copies).flatten().collect()
+}

@@ -1,0 +1,106 @@
+//! Prometheus and its Alertmanagers as they answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::look_at_gateway::PATIENCE;
+use crate::config;
+use crate::delivery::Clients;
+use crate::doctor::prometheus::{Alertmanager, Labels, Prometheus};
+use crate::doctor::{Area, Finding, OwnGroup, Place};
+use crate::sinks::prometheus::{self, QueryError};
+use crate::sinks::pushgateway::{Client, Gateway};
+
+/// How long an answer may take that grows with the site.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks Prometheus as far as it answers. `gateways` are those that it should scrape, `own` this host's groups.
+///
+/// # Errors
+/// The finding that no client can be built.
+pub async fn look(
+    clients: &Clients,
+    address: &config::Gateway,
+    gateways: Vec<String>,
+    own: &[OwnGroup],
+) -> Result<Prometheus, Box<Finding>> {
+    let client = prometheus::Prometheus::new(address.clone(), clients.tls()).map_err(|error| {
+        let place = Place::at(Area::Prometheus, address.url());
+        Box::new(place.broken("secrets", error.to_string(), "mend that file or setting"))
+    })?;
+    let own = own.iter().filter(|own| own.delivered && gateways.contains(&own.gateway)).cloned().collect();
+    let pulse = client.pulse(Instant::now() + PATIENCE).await.map(|pulse| (pulse, SystemTime::now()));
+    let mut seen = Prometheus {
+        url: address.url().to_owned(),
+        pulse,
+        version: None,
+        targets: None,
+        configuration: None,
+        rules: None,
+        series: None,
+        alertmanagers: None,
+        gateways,
+        own,
+    };
+    if seen.pulse.is_err() {
+        return Ok(seen);
+    }
+    let version = client.version(Instant::now() + PATIENCE).await;
+    let is_prometheus = version.is_ok();
+    seen.version = Some(version);
+    if is_prometheus {
+        let later = || Instant::now() + LONG_PATIENCE;
+        seen.targets = Some(client.targets(later()).await);
+        seen.configuration = Some(client.configuration(later()).await);
+        seen.series = Some(series(&client, &seen.own).await);
+        seen.rules = Some(client.rules(later()).await);
+        seen.alertmanagers = Some(alertmanagers(clients, &client).await);
+    }
+    Ok(seen)
+}
+
+/// `push_time_seconds` of the jobs of this host; the one series that every group has.
+async fn series(client: &prometheus::Prometheus, own: &[OwnGroup]) -> Result<Vec<Labels>, QueryError> {
+    let jobs: BTreeSet<&str> = own.iter().map(|own| own.key.job()).collect();
+    let mut series = Vec::new();
+    for job in jobs {
+        // PromQL writes strings as Go does, which understands JSON's.
+        let job = serde_json::Value::from(job);
+        let expression = format!("push_time_seconds{{job={job}}} or push_time_seconds{{exported_job={job}}}");
+        series.extend(client.series(&expression, Instant::now() + LONG_PATIENCE).await?);
+    }
+    Ok(series)
+}
+
+async fn alertmanagers(clients: &Clients, client: &prometheus::Prometheus) -> Result<Vec<Alertmanager>, QueryError> {
+    let urls = client.alertmanagers(Instant::now() + PATIENCE).await?;
+    // Prometheus may have forbidden it, and does not have to be asked to be the answer to the rest.
+    let failures = client.failed_notifications(Instant::now() + LONG_PATIENCE).await.ok();
+    let mut found = Vec::new();
+    for url in urls {
+        let failed = |failures: &BTreeMap<String, f64>| failures.get(&url).copied().unwrap_or_default();
+        let (shown, answers) = knock(clients, &url).await;
+        found.push(Alertmanager { url: shown, failures: failures.as_ref().map(failed), answers });
+    }
+    Ok(found)
+}
+
+/// The address without credentials, and why nobody answers there.
+async fn knock(clients: &Clients, url: &str) -> (String, Result<(), String>) {
+    let base = url.split_once("/api/").map_or(url, |(base, _)| base);
+    let address = match config::Gateway::parse(base) {
+        Ok(address) => address,
+        Err(error) => return ("(not shown)".to_owned(), Err(error)),
+    };
+    let shown = address.url().to_owned();
+    let gateway = Gateway { tls: clients.tls(), ..Gateway::new(address) };
+    let answers = match Client::new(&gateway) {
+        Err(error) => Err(error.to_string()),
+        Ok(client) => match client.pulse(Instant::now() + PATIENCE).await {
+            Ok(pulse) if matches!(pulse.status, 200 | 401 | 403) => Ok(()),
+            Ok(pulse) => Err(format!("{} with {}", pulse.status, pulse.words)),
+            Err(outage) => Err(outage.to_string()),
+        },
+    };
+    (shown, answers)
+}

@@ -1,0 +1,112 @@
+//! `jobmon flush`: pay what gateways are still owed.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::cli::janitor::FlushArgs;
+use crate::config::Config;
+use crate::delivery::{Clients, Courier, Flushed, Patience};
+use crate::registry::{Errand, Registry, RegistryError, StateDir, journal};
+use crate::sinks::Driver;
+
+/// How long other processes may keep the registry busy.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Delivers what is owed, once or again and again; 0 if nothing is owed afterwards.
+///
+/// Once, for a person or a timer, every gateway gets a try, whatever failed before. With `--loop` a gateway that failed is
+/// left alone until its backoff is over, and only a signal ends it.
+pub fn run(args: &FlushArgs, config: &Config) -> ExitCode {
+    super::start_logging(config.verbosity);
+    super::report_warnings(config);
+    let Some(path) = &config.storage.state_dir else {
+        tracing::error!("no state folder: use --state-dir");
+        return ExitCode::FAILURE;
+    };
+    if !path.exists() {
+        // Nothing ever ran here, so nothing is owed.
+        return ExitCode::SUCCESS;
+    }
+    let state = match StateDir::open(path) {
+        Ok((state, warning)) => {
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
+            }
+            state
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let driver = match Driver::new() {
+        Ok(driver) => driver,
+        Err(error) => {
+            tracing::error!("requests: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut clients = Clients::new(config);
+    let Some(interval) = args.interval else {
+        return code(&round(config, &state, &driver, &mut clients, Patience::TryEachOnce));
+    };
+    loop {
+        // What is left is tried again in the next round; it was said what and why.
+        _ = code(&round(config, &state, &driver, &mut clients, Patience::RespectBackoff));
+        driver.block_on(tokio::time::sleep(interval));
+    }
+}
+
+/// One round: what the journal and the gateways have to tell, then every debt.
+fn round(
+    config: &Config,
+    state: &StateDir,
+    driver: &Driver,
+    clients: &mut Clients,
+    patience: Patience,
+) -> Result<Flushed, RegistryError> {
+    let (mut registry, warnings) = Registry::open(state, Instant::now() + REGISTRY_PATIENCE)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let now = SystemTime::now();
+    let leftovers = journal::leftovers(state, None, now);
+    for warning in leftovers.warnings {
+        tracing::warn!("{warning}");
+    }
+    for (run, _) in registry.ingest(leftovers.runs, now)?.runs {
+        tracing::info!("found in the journal: {} of {}", run.outcome, run.grouping_key);
+    }
+    let gateways: Vec<String> = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
+    let mut courier = Courier::new(state, &mut registry, clients, patience, REGISTRY_PATIENCE);
+    driver.block_on(async {
+        courier.look_at_all(&gateways).await?;
+        courier.flush().await
+    })
+}
+
+/// Says what is still owed, one line for each group and destination.
+fn code(flushed: &Result<Flushed, RegistryError>) -> ExitCode {
+    match flushed {
+        Ok(flushed) if flushed.left.is_empty() => {
+            tracing::info!("{} groups delivered, nothing is owed", flushed.groups);
+            ExitCode::SUCCESS
+        }
+        Ok(flushed) => {
+            for debt in &flushed.left {
+                let (group, destination) = (&debt.group.key, &debt.copy.destination);
+                let what = match debt.errand {
+                    Errand::Push => "still owed to",
+                    Errand::Delete => "still to be deleted at",
+                };
+                let reason = debt.copy.last_error.as_deref().unwrap_or("it was not tried yet");
+                tracing::warn!("group {group}: {what} {destination}: {reason}");
+            }
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Files for one site: its gateways, servers and units.
+
+use std::path::{Path, PathBuf};
+
+use super::severities;
+use crate::cli::Flags;
+use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, SystemdArgs};
+use crate::config::{self, Config, SecretSource, Setting};
+use crate::generate::{alertmanager, nginx, scrape, systemd};
+
+/// Where Prometheus looks for a password or token that jobmon has from elsewhere than a file.
+const PASSWORD_FILE: &str = "/etc/prometheus/jobmon-password";
+const TOKEN_FILE: &str = "/etc/prometheus/jobmon-token";
+
+/// Settings of `jobmon run` that `generate systemd` takes as flags and passes on.
+const PASSED_ON: [Setting; 18] = [
+    Setting::Job,
+    Setting::Instance,
+    Setting::Scope,
+    Setting::Labels,
+    Setting::Gateways,
+    Setting::BasicAuthUser,
+    Setting::Headers,
+    Setting::CaFile,
+    Setting::ClientCert,
+    Setting::ClientKey,
+    Setting::Insecure,
+    Setting::Spread,
+    Setting::PushTimeout,
+    Setting::MaxDuration,
+    Setting::ExpectEvery,
+    Setting::Schedule,
+    Setting::Timezone,
+    Setting::Grace,
+];
+
+pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<String, String> {
+    if config.gateways.is_empty() {
+        return Err(crate::commands::list::NO_GATEWAY.to_owned());
+    }
+    for url in &args.remote_write {
+        refuse_credentials("--remote-write", url)?;
+    }
+    if !config.connection.headers.is_empty() {
+        tracing::warn!("headers are left out: not every Prometheus can send some when it scrapes");
+    }
+    let gateways = config.gateways.iter().map(|gateway| scraped(gateway, config)).collect::<Result<_, _>>()?;
+    Ok(scrape::render(&scrape::Options {
+        gateways,
+        interval: args.interval.0,
+        rule_files: args.rule_file.clone(),
+        alertmanagers: args.alertmanager.clone(),
+        remote_write: args.remote_write.clone(),
+    }))
+}
+
+/// A gateway as Prometheus is to read it: with jobmon's own files of secrets and certificates.
+fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::Gateway, String> {
+    let connection = &config.connection;
+    let mut scraped = scrape::Gateway::new(gateway.url()).map_err(|error| error.to_string())?;
+    scraped.auth = match (&connection.auth, gateway.credentials()) {
+        (Some(config::Auth::Basic { user, password }), _) => {
+            Some(basic(user, secret_file(password, "password", PASSWORD_FILE)))
+        }
+        (Some(config::Auth::Bearer(token)), _) => {
+            Some(scrape::Auth::Bearer { token_file: secret_file(token, "token", TOKEN_FILE) })
+        }
+        (None, Some((user, password))) => {
+            let password = SecretSource::Value(password.clone());
+            Some(basic(user, secret_file(&password, "password", PASSWORD_FILE)))
+        }
+        (None, None) => None,
+    };
+    scraped.tls = scrape::Tls {
+        ca_file: connection.ca_file.clone(),
+        client: connection
+            .client_cert
+            .as_ref()
+            .map(|certificate| (certificate.clone(), connection.client_key.as_ref().unwrap_or(certificate).clone())),
+        server_name: None,
+        insecure: connection.insecure,
+    };
+    Ok(scraped)
+}
+
+fn basic(user: &str, password_file: PathBuf) -> scrape::Auth {
+    scrape::Auth::Basic { username: user.to_owned(), password_file }
+}
+
+/// The file that holds the secret; one that has to be made where it is in none.
+fn secret_file(source: &SecretSource, what: &str, otherwise: &str) -> PathBuf {
+    match source {
+        SecretSource::File(path) => path.clone(),
+        SecretSource::Value(_) => {
+            tracing::warn!("the {what} is not in a file: write it into {otherwise} on the machine of Prometheus");
+            PathBuf::from(otherwise)
+        }
+    }
+}
+
+pub(super) fn alertmanager(args: &AlertmanagerArgs) -> Result<String, String> {
+    refuse_credentials("--webhook", &args.webhook)?;
+    if !args.webhook.starts_with("http://") && !args.webhook.starts_with("https://") {
+        return Err(format!("--webhook {:?}: an address starts with http:// or https://", args.webhook));
+    }
+    Ok(alertmanager::render(&alertmanager::Options {
+        webhook: args.webhook.clone(),
+        mail: alertmanager::Mail {
+            to: args.mail_to.clone(),
+            from: args.mail_from.clone(),
+            smarthost: args.smarthost.clone(),
+            login: args.mail_user.clone().zip(args.mail_password_file.clone()),
+        },
+        severities: severities(&args.severities),
+        group_wait: args.group_wait,
+        group_interval: args.group_interval.0,
+    }))
+}
+
+pub(super) fn nginx(args: &NginxArgs) -> Result<String, String> {
+    if args.upstream.starts_with("https://") {
+        return Err(format!("--upstream {:?}: nginx speaks to the gateway without TLS", args.upstream));
+    }
+    let upstream = args.upstream.strip_prefix("http://").unwrap_or(&args.upstream).trim_end_matches('/');
+    let options = nginx::Options {
+        server_name: args.server_name.clone(),
+        listen: args.listen.clone(),
+        upstream: upstream.to_owned(),
+        certificate: args.certificate.clone(),
+        certificate_key: args.certificate_key.clone(),
+        user_file: args.user_file.clone(),
+        allow: args.allow.clone(),
+    };
+    nginx::render(&options).map_err(|error| error.to_string())
+}
+
+pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Result<String, String> {
+    crate::commands::terms::schedule(config, crate::commands::terms::Strictness::Everything)
+        .map_err(|error| error.to_string())?;
+    if flags.get("schedule").is_some() && flags.get("on_calendar").is_none() {
+        return Err("--schedule says when the job is due, --on-calendar when it is started: give both".to_owned());
+    }
+    let name = match config.origin(Setting::Name) {
+        config::Origin::Default => file_stem(&args.command[0]),
+        _ => config.grouping_key.script_name().to_owned(),
+    };
+    let options = systemd::Options {
+        name,
+        jobmon: args.jobmon.clone(),
+        arguments: passed_on(flags, config)?,
+        command: args.command.clone(),
+        on_calendar: (args.on_calendar != "off").then(|| args.on_calendar.clone()),
+        user: Some(args.user.clone()),
+        credentials: credentials(flags)?,
+        clear: args.clear,
+    };
+    systemd::render(&options).map_err(|error| error.to_string())
+}
+
+fn file_stem(command: &str) -> String {
+    Path::new(command).file_stem().map_or_else(|| command.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// The flags that were typed and belong to the job, as they were typed; of addresses, what is no secret.
+fn passed_on(flags: &Flags, config: &Config) -> Result<Vec<String>, String> {
+    let mut arguments = Vec::new();
+    for spec in PASSED_ON.iter().map(|setting| setting.spec()) {
+        let Some(id) = spec.flag_id() else { continue };
+        let Some(values) = flags.get(&id) else { continue };
+        let flag = format!("--{}", id.replace('_', "-"));
+        for value in values {
+            let value = value.to_str().ok_or_else(|| format!("{flag}: not valid UTF-8"))?;
+            if spec.setting == Setting::Gateways {
+                continue;
+            }
+            // A value of its own could begin with a dash; a switch takes its value no other way.
+            arguments.push(format!("{flag}={value}"));
+        }
+        if spec.setting == Setting::Gateways {
+            if config.gateways.iter().any(|gateway| gateway.credentials().is_some()) {
+                return Err("--gateway: a unit can be read by every user: give the password with \
+                            --basic-auth-password-file, and the user with --basic-auth-user"
+                    .to_owned());
+            }
+            arguments.extend(config.gateways.iter().map(|gateway| format!("{flag}={}", gateway.url())));
+        }
+    }
+    Ok(arguments)
+}
+
+/// Files of secrets become credentials: systemd reads them as root and hands them to the service alone.
+fn credentials(flags: &Flags) -> Result<Vec<(String, String)>, String> {
+    let mut credentials = Vec::new();
+    let files =
+        [("basic_auth_password_file", "jobmon-basic-auth-password"), ("bearer_token_file", "jobmon-bearer-token")];
+    for (id, credential) in files {
+        let Some(file) = flags.get(id).and_then(<[_]>::last) else { continue };
+        let flag = id.replace('_', "-");
+        let file = file.to_str().ok_or_else(|| format!("--{flag}: not valid UTF-8"))?;
+        if !file.starts_with('/') {
+            return Err(format!("--{flag} {file:?}: systemd wants an absolute path"));
+        }
+        credentials.push((credential.to_owned(), file.to_owned()));
+    }
+    Ok(credentials)
+}
+
+/// Generated files never hold a secret, and an address with a user holds one.
+fn refuse_credentials(flag: &str, url: &str) -> Result<(), String> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(format!("{flag}: the address holds a password, and generated files hold none: leave it out"));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `jobmon history`: past runs, newest first.
+
+mod show;
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use super::{list, stored};
+use crate::cli::history::{Format, HistoryArgs};
+use crate::config::Config;
+use crate::record::Outcome;
+
+use show::History;
+
+/// Prints them; 0 also if there are none, 1 if the registry cannot be read or was damaged.
+pub fn run(args: &HistoryArgs, config: &Config) -> ExitCode {
+    let mut history = History::default();
+    let mut code = ExitCode::SUCCESS;
+    match stored::open(config) {
+        Ok(Some(mut stored)) => {
+            if !stored.sound {
+                code = ExitCode::FAILURE;
+            }
+            let mut filter = stored::filter(&args.filter);
+            filter.outcomes = args.result.as_deref().and_then(Outcome::from_name).into_iter().collect();
+            filter.ended_since = args.since.and_then(|since| SystemTime::now().checked_sub(since));
+            // SQLite counts with 63 bits.
+            filter.limit = usize::try_from(args.limit).ok().filter(|&limit| limit > 0).unwrap_or(i64::MAX as usize);
+            let runs = match stored.registry.runs(&filter) {
+                Ok(runs) => runs,
+                Err(error) => return super::fail(&error),
+            };
+            if runs.is_empty() {
+                super::complain("no run of the history is selected");
+            }
+            for run in runs {
+                let output = match args.output && run.has_output {
+                    true => stored.registry.output(&run.record.run_id).unwrap_or_default(),
+                    false => None,
+                };
+                history.runs.push((run, output));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => return super::fail(&error),
+    }
+    let text = match args.format {
+        Format::Table if args.output => history.in_full(),
+        Format::Table => history.table(list::show::terminal_width()),
+        Format::Json => history.json(args.output),
+    };
+    super::print(&text, code)
+}

@@ -1,0 +1,105 @@
+//! `jobmon list`: the groups that gateways hold.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::selection::selector;
+use crate::cli::janitor::{ListArgs, ListFormat};
+use crate::config::{Config, Origin, Setting};
+use crate::delivery::Clients;
+use crate::janitor::group::Group;
+use crate::janitor::reading::{Reading, read};
+use crate::sinks::Driver;
+
+pub(super) mod show;
+
+use show::{Listing, Total};
+
+/// Prints them; 1 if a gateway cannot be read, 125 if nothing can be read at all because no gateway is configured.
+pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
+    let selector = match selector(&args.selector) {
+        Ok(selector) => selector,
+        Err(error) => return super::bad_usage(&error.to_string()),
+    };
+    if config.gateways.is_empty() {
+        return super::bad_usage(NO_GATEWAY);
+    }
+    super::start_logging(config.verbosity);
+    super::report_warnings(config);
+    let Some(driver) = driver() else { return ExitCode::FAILURE };
+    let readings = read_all(&driver, &mut Clients::new(config), config);
+    let complete = readings.len() == config.gateways.len();
+    let now = SystemTime::now();
+    let mut listing = Listing { now, rows: Vec::new(), totals: Vec::new() };
+    for (gateway, reading) in &readings {
+        let selected: Vec<&Group> = reading.groups.iter().filter(|group| selector.selects(group, now)).collect();
+        listing.totals.push(Total::new(gateway, reading, &selected));
+        listing.rows.extend(selected.into_iter().map(|group| (gateway.as_str(), group)));
+        warn_of(gateway, reading, args.max_samples);
+    }
+    listing.sort(args.sort);
+    let text = match args.format {
+        ListFormat::Table => listing.table(show::terminal_width()),
+        ListFormat::Json => listing.json(),
+        ListFormat::Csv => listing.csv(),
+    };
+    super::print(&text, if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The line for somebody who has not said where to look.
+pub(super) const NO_GATEWAY: &str =
+    "no gateway is configured: name one with --gateway, JOBMON_GATEWAY or in a configuration file";
+
+/// The event loop of a command; what is wrong with it is said.
+pub(super) fn driver() -> Option<Driver> {
+    Driver::new().inspect_err(|error| tracing::error!("no event loop: {error}")).ok()
+}
+
+/// How long one request may take where nobody configured it. A gateway with 100 000 samples needs a second or two to list
+/// them, more if pushes are queued before it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one request may take: `--push-timeout` where somebody set it.
+pub(super) fn patience(config: &Config) -> Duration {
+    match config.origin(Setting::PushTimeout) {
+        Origin::Default => PATIENCE,
+        _ => config.push_timeout,
+    }
+}
+
+/// All configured gateways that can be read, by URL; one that cannot be read is said and left out.
+pub(super) fn read_all(driver: &Driver, clients: &mut Clients, config: &Config) -> Vec<(String, Reading)> {
+    let mut readings = Vec::new();
+    for gateway in &config.gateways {
+        let read = clients.get(gateway.url()).and_then(|client| {
+            let deadline = Instant::now() + patience(config);
+            driver.block_on(read(client, deadline)).map_err(|error| error.to_string())
+        });
+        match read {
+            Ok(reading) => readings.push((gateway.url().to_owned(), reading)),
+            Err(error) => tracing::error!("{gateway}: {error}"),
+        }
+    }
+    readings
+}
+
+/// What somebody should know of a gateway although nobody asked.
+fn warn_of(gateway: &str, reading: &Reading, max_samples: u64) {
+    let samples = reading.samples;
+    if samples > max_samples {
+        tracing::warn!(
+            "{gateway}: {samples} samples are more than {max_samples}, and every push takes time in proportion to all of \
+             them: clear what is not needed, or spread the groups over several gateways"
+        );
+    }
+    let poisonous = reading.groups.iter().filter(|group| group.is_poison()).count();
+    if poisonous > 0 {
+        tracing::warn!(
+            "{gateway}: takes no pushes and no scrapes because of {}: see \"jobmon clear --poisoned\"",
+            show::count(poisonous, "damaged group")
+        );
+    }
+    if reading.nameless > 0 {
+        tracing::warn!("{gateway}: {} without labels cannot be shown", show::count(reading.nameless as usize, "group"));
+    }
+}

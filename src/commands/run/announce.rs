@@ -1,0 +1,155 @@
+//! What is said of a run while it goes on: that it has started, and that it is still alive.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::beside::{Beside, Ended, beside_job};
+use super::monitor::{Monitor, PREPARE_AFTER, REGISTRY_PATIENCE};
+use crate::delivery::{Courier, Delivery, Failure, Patience};
+use crate::registry::{RegistryError, StateDir};
+use crate::supervise::{Job, Moment};
+
+/// A job that ends sooner is reported once, at its end.
+pub(super) const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
+/// When a running job is announced again if that failed; doubled every time, up to the last.
+const ANNOUNCE_AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
+/// A request that is under way when the job ends has this part of the time for delivery to come to its end: one that is
+/// given up is carried out all the same, perhaps after the next one.
+const GRACE_SHARE: u32 = 4;
+
+/// What is to be done beside the job next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Prepare,
+    Announce,
+    Beat,
+}
+
+impl Monitor<'_> {
+    /// Does what is due beside the job.
+    pub(super) fn step(&mut self, job: &mut Job) -> Option<Ended> {
+        let (_, step) = self.next.take()?;
+        let now = Moment::now();
+        if step == Step::Prepare {
+            self.prepare();
+            self.next = Some((now.after(ANNOUNCE_AFTER.saturating_sub(PREPARE_AFTER)), Step::Announce));
+            return None;
+        }
+        let (said, ended) = match step {
+            Step::Prepare | Step::Announce => self.announce(job),
+            Step::Beat => (true, self.beat(job)),
+        };
+        // A long job does without: memory, and a descriptor.
+        self.registry = None;
+        let again = (!said).then(|| (self.announce_again_after(), Step::Announce));
+        let beat = self.config.report.heartbeat.map(|interval| (interval, Step::Beat));
+        // A beat tells what is still owed of the start, too.
+        let next = if self.is_start_known { beat.or(again) } else { again.or(beat) };
+        self.next = next.map(|(after, step)| (now.after(after), step));
+        ended
+    }
+
+    /// The job takes a while: makes its start durable and tells the gateways. False if that has to be done again.
+    fn announce(&mut self, job: &mut Job) -> (bool, Option<Ended>) {
+        if let Some(entry) = &self.entry
+            && self.announcements == 0
+            && let Err(error) = entry.sync()
+        {
+            tracing::debug!("journal: {error}");
+        }
+        self.announcements += 1;
+        if self.route.is_empty() || self.state.is_none() {
+            return (true, None);
+        }
+        if !self.try_registry() || !self.make_start_known() {
+            return (false, None);
+        }
+        let key = self.start.grouping_key.clone();
+        let Some(Beside { done, ended }) =
+            self.beside(job, async |courier, deadline| courier.deliver(&key, deadline).await)
+        else {
+            return (false, None);
+        };
+        for delivery in done.iter().flatten() {
+            if let Err(failure) = &delivery.result {
+                tracing::info!("start of the run is not known to {}: {failure}", delivery.destination);
+            }
+        }
+        let is_over = |delivery: &Delivery| delivery.is_held() || matches!(delivery.result, Err(Failure::Rejected(_)));
+        (done.is_some_and(|deliveries| deliveries.iter().all(is_over)), ended)
+    }
+
+    fn make_start_known(&mut self) -> bool {
+        if let (false, Some(registry)) = (self.is_start_known, &mut self.registry) {
+            match registry.started(&self.start, SystemTime::now()) {
+                Ok(_) => self.is_start_known = true,
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
+        self.is_start_known
+    }
+
+    fn announce_again_after(&self) -> Duration {
+        let doubled = ANNOUNCE_AGAIN.0.saturating_mul(1 << self.announcements.saturating_sub(1).min(16));
+        doubled.min(ANNOUNCE_AGAIN.1)
+    }
+
+    /// Says that the run is still alive: in the journal, and to the gateways.
+    fn beat(&mut self, job: &mut Job) -> Option<Ended> {
+        if let Some(entry) = &self.entry
+            && let Err(error) = entry.beat(SystemTime::now())
+        {
+            tracing::debug!("journal: {error}");
+        }
+        if self.route.is_empty() || !self.try_registry() || !self.make_start_known() {
+            return None;
+        }
+        let key = self.start.grouping_key.clone();
+        let urls = self.route.gateways.clone();
+        // First, because one that was restarted is owed more than a sign of life.
+        let work = self.beside(job, async |courier, deadline| {
+            for url in courier.due_sightings(&urls, deadline)? {
+                courier.look_at(url, deadline).await?;
+            }
+            courier.beat(&key, deadline).await
+        });
+        work.and_then(|work| work.ended)
+    }
+
+    /// A request may have been given up in the middle: what comes next has to come last.
+    pub(super) fn note_abandoned(&mut self) {
+        if let Some(registry) = &mut self.registry {
+            registry.set_deadline(Instant::now() + REGISTRY_PATIENCE);
+            if let Err(error) = registry.abandon(&self.start.grouping_key) {
+                tracing::debug!("{error}");
+            }
+        }
+    }
+
+    /// Lets a courier do `work` beside the job, within the time for one delivery. None if there is nothing to do it with.
+    fn beside<T>(
+        &mut self,
+        job: &mut Job,
+        work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
+    ) -> Option<Beside<T>> {
+        self.build_driver();
+        let timeout = self.config.push_timeout;
+        let (Some(state), Some(registry), Some(driver)) = (&self.state, &mut self.registry, &self.driver) else {
+            return None;
+        };
+        let state: &StateDir = state;
+        let mut courier = Courier::new(state, registry, &mut self.clients, Patience::RespectBackoff, REGISTRY_PATIENCE);
+        let deadline = Instant::now() + timeout;
+        let Beside { done, ended } = beside_job(driver, job, timeout / GRACE_SHARE, work(&mut courier, deadline));
+        if done.is_none() {
+            self.note_abandoned();
+        }
+        let done = done.and_then(|done| match done {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::debug!("{error}");
+                None
+            }
+        });
+        Some(Beside { done, ended })
+    }
+}

@@ -1,0 +1,47 @@
+//! The configuration of a run in the words of delivery and the registry.
+
+use std::ffi::OsStr;
+use std::time::{Duration, SystemTime};
+
+use crate::commands::terms;
+use crate::config::Config;
+use crate::delivery::route::Route;
+use crate::registry::{Retention, Terms};
+use crate::supervise::CommandLine;
+
+/// What this run brings along. What is wrong with its schedule was an error before if it came from a flag.
+pub(super) fn terms_of(config: &Config, route: &Route, now: SystemTime) -> Terms {
+    let schedule = match terms::schedule(config, terms::Strictness::Flags) {
+        Ok((schedule, warning)) => {
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
+            }
+            schedule
+        }
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    };
+    terms::terms(config, terms::expectations(config, schedule), route, now)
+}
+
+/// How much of the history is kept.
+pub(super) fn retention(config: &Config) -> Retention {
+    let storage = &config.storage;
+    let default = Retention::default();
+    Retention {
+        max_age: storage.history_max_age.unwrap_or(Duration::MAX),
+        runs_per_group: storage.history_max_runs.map_or(u32::MAX, |runs| u32::try_from(runs).unwrap_or(u32::MAX)),
+        ..default
+    }
+}
+
+/// The command for people: words quoted as a shell would need them.
+pub(super) fn in_words(command: &CommandLine) -> String {
+    let text = |word: &OsStr| word.to_string_lossy().into_owned();
+    match command {
+        CommandLine::Argv(words) => shell_words::join(words.iter().map(|word| text(word))),
+        CommandLine::Shell(line) => text(line),
+    }
+}

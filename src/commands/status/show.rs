@@ -1,0 +1,220 @@
+//! The status of groups as tables and as JSON. Pure.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::commands::labels::{differing, seconds};
+use crate::grouping::GroupingKey;
+use crate::record::Outcome;
+use crate::registry::{Copy, Filter, GroupState, GroupStatus, RunStart, Standing};
+use crate::render::{Align, Column, Table, age_text, ago, duration};
+
+/// Groups at one moment.
+pub struct Status {
+    /// The moment.
+    pub now: SystemTime,
+    /// The groups, by name.
+    pub rows: Vec<Row>,
+}
+
+/// One group.
+pub struct Row {
+    key: GroupingKey,
+    command: String,
+    state: GroupState,
+    copies: Vec<Copy>,
+    /// When its runs in progress have started, oldest first.
+    running: Vec<SystemTime>,
+}
+
+/// Something that a destination has not got yet, for one or several groups.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Owed<'a> {
+    destination: &'a str,
+    what: &'static str,
+    why: &'a str,
+}
+
+impl Status {
+    /// Takes in what `filter` selects; a run in progress may be the first that is heard of its group.
+    pub fn collect(&mut self, groups: Vec<GroupStatus>, running: Vec<RunStart>, filter: &Filter) {
+        let mut rows: BTreeMap<GroupingKey, Row> = BTreeMap::new();
+        for GroupStatus { group, copies } in groups.into_iter().filter(|status| filter.selects(&status.group.key)) {
+            let row = Row { key: group.key, command: group.command, state: group.state, copies, running: Vec::new() };
+            rows.insert(row.key.clone(), row);
+        }
+        for run in running.into_iter().filter(|run| filter.selects(&run.grouping_key)) {
+            let row = rows.entry(run.grouping_key.clone()).or_insert_with(|| Row {
+                key: run.grouping_key,
+                command: run.command,
+                state: GroupState::default(),
+                copies: Vec::new(),
+                running: Vec::new(),
+            });
+            row.running.push(run.started_at);
+        }
+        self.rows = rows.into_values().collect();
+        self.rows.sort_by_cached_key(|row| (row.key.script_name().to_owned(), row.key.clone()));
+    }
+
+    /// For people: at most `width` columns wide.
+    pub fn table(&self, width: Option<usize>) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        let labels = differing(self.rows.iter().map(|row| &row.key));
+        let labelled = labels.iter().any(|labels| !labels.is_empty());
+        let busy = self.rows.iter().any(|row| !row.running.is_empty());
+        let mut columns = vec![Column::text("NAME")];
+        columns.extend(labelled.then(|| Column::text("LABELS")));
+        columns.extend([Column::fixed("RESULT", Align::Left), Column::fixed("EXIT", Align::Right)]);
+        columns.extend([Column::fixed("DURATION", Align::Right), Column::fixed("ENDED", Align::Right)]);
+        columns.extend(busy.then(|| Column::fixed("RUNNING", Align::Left)));
+        columns.push(Column::fixed("DELIVERED", Align::Left));
+        let mut table = Table::new(columns);
+        for (row, labels) in self.rows.iter().zip(labels) {
+            let mut cells = vec![row.key.script_name().to_owned()];
+            cells.extend(labelled.then_some(labels));
+            match &row.state.last_run {
+                Some(run) => cells.extend([
+                    run.outcome.to_string(),
+                    run.exit_code.to_string(),
+                    duration(run.duration),
+                    ago(run.ended_at, self.now),
+                ]),
+                None => cells.extend(["-"; 4].map(str::to_owned)),
+            }
+            cells.extend(busy.then(|| self.running(row)));
+            cells.push(self.delivered(row));
+            table.push(cells);
+        }
+        table.render(width) + &self.owed_table(width)
+    }
+
+    /// `12s`, `2 since 3h`, or nothing.
+    fn running(&self, row: &Row) -> String {
+        let since = |start: SystemTime| age_text(self.now.duration_since(start).unwrap_or_default());
+        match row.running.as_slice() {
+            [] => String::new(),
+            [start] => since(*start),
+            [first, ..] => format!("{} since {}", row.running.len(), since(*first)),
+        }
+    }
+
+    /// One word for all destinations: the one that most needs somebody's attention.
+    fn delivered(&self, row: &Row) -> String {
+        let is = |standing| row.copies.iter().any(|copy| copy.standing(row.state.seq) == standing);
+        if is(Standing::Rejected) {
+            "rejected".to_owned()
+        } else if is(Standing::Pending) {
+            let since = row.copies.iter().filter(|copy| copy.standing(row.state.seq) == Standing::Pending);
+            let since = since.filter_map(|copy| copy.owed_since).min();
+            format!("pending {}", since.map(|since| self.age(since)).unwrap_or_default()).trim_end().to_owned()
+        } else if is(Standing::Delivered) {
+            "yes".to_owned()
+        } else {
+            "-".to_owned()
+        }
+    }
+
+    fn age(&self, since: SystemTime) -> String {
+        age_text(self.now.duration_since(since).unwrap_or_default())
+    }
+
+    /// What is owed, to whom, since when and why; what is the same for several groups is one line.
+    fn owed_table(&self, width: Option<usize>) -> String {
+        let mut lines: BTreeMap<Owed<'_>, (Vec<&str>, Option<SystemTime>)> = BTreeMap::new();
+        for row in &self.rows {
+            for copy in &row.copies {
+                let Some(what) = errand(copy.standing(row.state.seq)) else { continue };
+                let why = copy.last_error.as_deref().unwrap_or("not tried yet");
+                let owed = Owed { destination: &copy.destination, what, why };
+                let (names, since) = lines.entry(owed).or_default();
+                names.push(row.key.script_name());
+                *since = [*since, copy.owed_since].into_iter().flatten().min();
+            }
+        }
+        if lines.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(vec![
+            Column::text("OWED TO"),
+            Column::fixed("WHAT", Align::Left),
+            Column::text("GROUPS"),
+            Column::fixed("SINCE", Align::Right),
+            Column::text("WHY"),
+        ]);
+        for (owed, (names, since)) in lines {
+            let groups = if let [name] = names.as_slice() { (*name).to_owned() } else { names.len().to_string() };
+            let since = since.map(|since| ago(since, self.now)).unwrap_or_default();
+            table.push([owed.destination, owed.what, &groups, &since, owed.why]);
+        }
+        format!("\n{}", table.render(width))
+    }
+
+    /// For scripts: one document.
+    pub fn json(&self) -> String {
+        let groups: Vec<Value> = self.rows.iter().map(Row::json).collect();
+        format!("{:#}\n", json!({ "groups": groups }))
+    }
+}
+
+/// What is to be done where a copy stands so.
+fn errand(standing: Standing) -> Option<&'static str> {
+    match standing {
+        Standing::Pending => Some("push"),
+        Standing::Rejected => Some("refused"),
+        Standing::Stray => Some("delete"),
+        Standing::Delivered | Standing::Gone => None,
+    }
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let state = &self.state;
+        let runs: serde_json::Map<String, Value> =
+            Outcome::ALL.iter().map(|&outcome| (outcome.to_string(), state.counts.of(outcome).into())).collect();
+        let last_run = state.last_run.as_ref().map(|run| {
+            json!({
+                "result": run.outcome.as_str(),
+                "exit_code": run.exit_code,
+                "signal": run.signal,
+                "start_time_seconds": seconds(run.started_at),
+                "end_time_seconds": seconds(run.ended_at),
+                "duration_seconds": run.duration.as_secs_f64(),
+                "cpu_user_seconds": run.cpu_user.as_secs_f64(),
+                "cpu_system_seconds": run.cpu_system.as_secs_f64(),
+                "max_resident_bytes": run.max_resident_bytes,
+            })
+        });
+        let copies: Vec<Value> = self
+            .copies
+            .iter()
+            .filter(|copy| copy.standing(state.seq) != Standing::Gone)
+            .map(|copy| {
+                json!({
+                    "destination": copy.destination,
+                    "delivered": copy.standing(state.seq) == Standing::Delivered,
+                    "owed": errand(copy.standing(state.seq)),
+                    "owed_since_seconds": copy.owed_since.map(seconds),
+                    "attempts": copy.attempts,
+                    "last_attempt_time_seconds": copy.last_attempt.map(seconds),
+                    "last_error": copy.last_error,
+                })
+            })
+            .collect();
+        json!({
+            "labels": self.key.all_labels(),
+            "command": self.command,
+            "last_run": last_run,
+            "last_success_time_seconds": state.last_success.map(seconds),
+            "last_failure_time_seconds": state.last_failure.map(seconds),
+            "consecutive_failures": state.consecutive_failures,
+            "runs": runs,
+            "running_since_seconds": self.running.iter().copied().map(seconds).collect::<Vec<_>>(),
+            "destinations": copies,
+        })
+    }
+}

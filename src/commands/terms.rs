@@ -1,0 +1,101 @@
+//! From configuration to what a group is told: what is expected of its job, and where it is to be.
+
+use std::time::SystemTime;
+
+use crate::config::{Config, Origin, Setting, UsageError, Warning};
+use crate::delivery::route::Route;
+use crate::registry::{Due, Expectations, Terms};
+use crate::schedule::{Schedule, Zone};
+
+/// Whose bad values are bad usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Those of flags. A job runs whatever its files and variables say, so there they are warnings, and left out.
+    Flags,
+    /// All: for commands that are about the schedule.
+    Everything,
+}
+
+/// Checks the schedule as far as it comes from flags, before anything runs. Costs nothing where it does not.
+///
+/// # Errors
+/// It is none, or can never come true, or the time zone is unknown.
+pub fn check_flags(config: &Config) -> Result<(), UsageError> {
+    let is_flag = |setting| config.origin(setting).is_flag();
+    if is_flag(Setting::Schedule) || is_flag(Setting::Timezone) {
+        schedule(config, Strictness::Flags)?;
+    }
+    Ok(())
+}
+
+/// The configured schedule, if it means something, and what was wrong with it.
+///
+/// # Errors
+/// What is wrong is bad usage.
+pub fn schedule(config: &Config, strictness: Strictness) -> Result<(Option<Due>, Option<Warning>), UsageError> {
+    let refuse = |setting: Setting, value: &str, reason: String| {
+        let origin = config.origin(setting);
+        let place = match origin {
+            Origin::Flag(_) => format!("{origin} {value:?}"),
+            Origin::Variable(_) => format!("{origin}={value:?}"),
+            _ => format!("{origin}: {} = {value:?}", setting.key()),
+        };
+        match strictness {
+            Strictness::Flags if !origin.is_flag() => {
+                Ok((None, Some(Warning::new(format!("{place}: {reason}; ignored")))))
+            }
+            _ => Err(UsageError::new(format!("{place}: {reason}"))),
+        }
+    };
+    let expected = &config.expectations;
+    let zone = match expected.timezone.as_deref().map(|name| (name, name.parse::<Zone>())) {
+        None => Zone::local(),
+        Some((_, Ok(zone))) => zone,
+        Some((name, Err(_))) => {
+            return refuse(
+                Setting::Timezone,
+                name,
+                "unknown time zone: use a name such as Europe/Berlin or UTC".to_owned(),
+            );
+        }
+    };
+    let Some(text) = &expected.schedule else { return Ok((None, None)) };
+    match Schedule::parse(text, zone) {
+        Ok(_) => Ok((Some(Due { cron: text.clone(), zone: expected.timezone.clone() }), None)),
+        Err(error) => refuse(Setting::Schedule, text, format!("column {}: {}", error.column(), error.reason())),
+    }
+}
+
+/// Where the group is to be, as configured.
+pub fn route(config: &Config) -> Route {
+    if config.report.no_push {
+        return Route::default();
+    }
+    let textfile_dir = config.report.textfile_dir.clone();
+    let gateways = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
+    Route { gateways, spread: config.spread, textfile_dir }
+}
+
+/// What is expected of the job, with its schedule, if it has one.
+pub fn expectations(config: &Config, schedule: Option<Due>) -> Expectations {
+    let expected = &config.expectations;
+    Expectations {
+        max_duration: expected.max_duration,
+        expected_interval: expected.expect_every,
+        schedule,
+        next_start: None,
+        grace: expected.grace,
+        heartbeat_interval: config.report.heartbeat,
+        ttl: config.report.ttl,
+    }
+}
+
+/// What a run or a registration brings along for its group.
+pub fn terms(config: &Config, expectations: Expectations, route: &Route, now: SystemTime) -> Terms {
+    let seed = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    Terms {
+        expectations,
+        destinations: (!route.is_empty()).then(|| route.destinations(&config.grouping_key, seed)),
+        route: (!route.is_empty()).then(|| route.to_note()),
+    }
+}
