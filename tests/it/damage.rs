@@ -1,0 +1,268 @@
+//! "full disk, read-only file system, corrupted or deleted registry, …, two versions of jobmon at once: the job is
+//! untouched; what was recorded before stays; no run is counted twice."
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jobmon::record::Outcome;
+use rusqlite::Connection;
+
+use crate::delivery_support::{Host, holders, runs, value};
+use crate::harness::sandbox::Running;
+use crate::harness::{PATIENCE, Pushgateway, eventually};
+
+/// A job that says something on both streams, and ends with 7 when it is told to.
+const JOB: [&str; 3] =
+    ["sh", "-c", "echo out; echo err >&2; : > ../started; while [ ! -e ../go ]; do sleep 0.01; done; exit 7"];
+
+/// Starts the job, does something to its host while it runs, and lets it end as it would have ended alone; gives what
+/// jobmon said.
+fn disturbed(host: &Host, running: Running, disturb: impl FnOnce()) -> String {
+    let started = host.sandbox.path("started");
+    eventually(PATIENCE, "the job to start", || started.exists().then_some(()));
+    let runs = host.sandbox.state().join("runs");
+    // Where there is a folder for it, the start of the run is in there first.
+    if fs::metadata(&runs).is_ok() {
+        eventually(PATIENCE, "the journal", || {
+            let entry = fs::read_dir(&runs).ok()?.flatten().next()?;
+            (entry.metadata().ok()?.len() > 0).then_some(())
+        });
+    }
+    disturb();
+    fs::write(host.sandbox.path("go"), "").unwrap();
+    let output = running.wait();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    stderr.strip_prefix("err\n").unwrap_or_else(|| panic!("{stderr}")).to_owned()
+}
+
+fn start(host: &Host, gateway: &Pushgateway) -> Running {
+    host.run(&[&gateway.url()], "job", &["--push-timeout", "20s"], &JOB).code(7).stdout("out\n").any_stderr().spawn()
+}
+
+fn set_version(host: &Host, version: i64) -> i64 {
+    let connection = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
+    let before = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    connection.pragma_update(None, "user_version", version).unwrap();
+    before
+}
+
+#[test]
+fn a_registry_of_a_newer_version_is_left_alone_and_the_run_waits_for_it() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    let running = start(&host, &gateway);
+    let mut version = 0;
+    let said = disturbed(&host, running, || version = set_version(&host, 1_000));
+    assert!(said.contains("written by a newer jobmon") && said.contains("the result waits in"), "{said}");
+    // It is told all the same, without what only the registry knows.
+    assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
+    assert_eq!(runs(&gateway, "job")["success"], 1.0);
+
+    set_version(&host, version);
+    host.run(&[&gateway.url()], "other", &[], &["true"]).run();
+    assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Failure]);
+    assert_eq!(runs(&gateway, "job")["failure"], 1.0);
+}
+
+/// Whether a process has a file of that name open.
+fn has_open(pid: i32, name: &str) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let mut paths = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+    paths.any(|path| path.file_name().is_some_and(|file| file == name))
+}
+
+#[test]
+fn a_registry_that_is_damaged_while_a_job_runs_is_set_aside() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    host.run(&[&gateway.url()], "before", &[], &["true"]).run();
+    let running = start(&host, &gateway);
+    let jobmon = running.pid();
+    let said = disturbed(&host, running, || {
+        eventually(PATIENCE, "the start to be announced", || value(&gateway, "job", "script_running"));
+        // A long run does not keep the registry open, so that this is damage between two uses.
+        eventually(PATIENCE, "the registry to be closed", || (!has_open(jobmon, "registry.db")).then_some(()));
+        let database = host.sandbox.state().join("registry.db");
+        let _ = fs::remove_file(database.with_extension("db-wal"));
+        let _ = fs::remove_file(database.with_extension("db-shm"));
+        fs::write(&database, "this is no database. ".repeat(100)).unwrap();
+    });
+    assert!(said.contains("set aside as") && said.lines().count() == 1, "{said}");
+    assert_eq!(host.outcomes("job"), [Outcome::Failure]);
+    assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
+}
+
+#[test]
+fn a_state_folder_that_vanishes_takes_no_job_with_it() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    let running = start(&host, &gateway);
+    disturbed(&host, running, || fs::remove_dir_all(host.sandbox.state()).unwrap());
+    assert_eq!(host.outcomes("job"), [Outcome::Failure]);
+    assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    assert_eq!(host.outcomes("job"), [Outcome::Failure, Outcome::Success]);
+}
+
+/// Nothing can be kept: the run is pushed all the same, and a failover leaves nothing behind when home is back.
+#[test]
+fn a_run_without_a_registry_is_pushed_and_leaves_one_copy() {
+    let host = Host::new();
+    let file = host.sandbox.write("file", "");
+    let mut gateways = [Pushgateway::start(), Pushgateway::start()];
+    let urls = gateways.each_ref().map(Pushgateway::url);
+    let run = || {
+        let run = host.run(&[&urls[0], &urls[1]], "job", &["--spread", "first"], &["true"]);
+        run.env("JOBMON_STATE_DIR", file.join("below")).stderr_contains("this run leaves no record on this host").run()
+    };
+    gateways[0].kill();
+    run();
+    assert_eq!(value(&gateways[1], "job", "script_result"), Some(1.0));
+    gateways[0].restart();
+    run();
+    assert_eq!(value(&gateways[0], "job", "script_result"), Some(1.0));
+    eventually(PATIENCE, "the other copy to go", || (holders(&gateways.each_ref(), "job") == [0]).then_some(()));
+    // A scrape that knows no past must not be told one: no counters, and nothing that was "never".
+    assert_eq!(runs(&gateways[0], "job").len(), 0);
+    assert_eq!(value(&gateways[0], "job", "script_last_failure_timestamp_seconds"), None);
+}
+
+/// A small file system of its own for a state folder, for root; taken away when dropped.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(path: &Path) -> Self {
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"])
+            .arg(path)
+            .status()
+            .expect("install Debian package mount");
+        assert!(status.success(), "root can mount a tmpfs");
+        Self(path.to_owned())
+    }
+
+    fn remount(&self, options: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // Lazily: a process that is just being ended may still have files there.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn is_root() -> bool {
+    // SAFETY: a plain system call without arguments.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// "When the disk is full at the end, the result can still be written in place": the space was taken at the start.
+#[test]
+fn a_full_disk_keeps_the_result_and_leaves_the_job_alone() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    if !is_root() {
+        return limited_files(&host, &gateway);
+    }
+    let _disk = Tmpfs::mount(&host.sandbox.state());
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    let filler = host.sandbox.state().join("filler");
+    let running = start(&host, &gateway);
+    let said = disturbed(&host, running, || fill(&filler));
+    assert!(said.contains("no space left on device") && said.contains("the result waits in"), "{said}");
+    assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
+    assert_eq!(host.sandbox.processes(), Vec::<i32>::new());
+
+    fs::remove_file(&filler).unwrap();
+    host.run(&[&gateway.url()], "other", &[], &["true"]).run();
+    assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Failure]);
+    assert_eq!(runs(&gateway, "job")["failure"], 1.0);
+}
+
+/// Writes until there is no space for another byte.
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut file = fs::File::create(path).unwrap();
+    for size in [64 * 1024, 4096, 1] {
+        while file.write_all(&vec![b'x'; size]).is_ok() {}
+    }
+}
+
+/// What a plain user can do: forbid jobmon to write to any file. Its job may as little, and is not told by a signal.
+fn limited_files(host: &Host, gateway: &Pushgateway) {
+    let arguments = ["-c", "ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_jobmon")];
+    let run = ["run", "--instance", "host1", "--name", "job", "--gateway", &gateway.url(), "--", "sh", "-c", "exit 7"]
+        .map(str::to_owned);
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned()).chain(run);
+    host.sandbox.program("sh", arguments).code(7).any_stderr().run();
+    assert_eq!(value(gateway, "job", "script_exit_code"), Some(7.0));
+}
+
+#[test]
+fn a_limit_on_files_reaches_jobmon_as_little_as_its_job() {
+    limited_files(&Host::new(), &Pushgateway::start());
+}
+
+#[test]
+fn a_read_only_state_folder_is_said_once_and_the_run_is_pushed() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    let state = host.sandbox.state();
+    let disk = is_root().then(|| Tmpfs::mount(&state));
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    match &disk {
+        Some(disk) => disk.remount("ro"),
+        None => set_modes(&state, 0o500, 0o400),
+    }
+    let running = host.run(&[&gateway.url()], "job", &[], &["sh", "-c", "exit 7"]).code(7).any_stderr().spawn();
+    let output = running.wait();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("this run leaves no record on this host"), "{said}");
+    assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
+    assert_eq!(runs(&gateway, "job")["success"], 1.0, "what the gateway remembers stays");
+    match &disk {
+        Some(disk) => disk.remount("rw"),
+        None => set_modes(&state, 0o700, 0o600),
+    }
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Success]);
+}
+
+fn set_modes(folder: &Path, folders: u32, files: u32) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let is_folder = entry.file_type().unwrap().is_dir();
+        let mode = if is_folder { folders } else { files };
+        fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(folders)).unwrap();
+}
+
+/// "clock stepped back or forward by years": order does not rest on it. A run that the registry dates into the future
+/// keeps no later one from being the newest.
+#[test]
+fn a_run_from_the_future_does_not_keep_the_present_out() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    host.run(&[&gateway.url()], "job", &[], &["false"]).code(1).run();
+    let ahead = 20_i64 * 365 * 86_400 * 1_000_000_000;
+    let connection = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
+    connection
+        .execute_batch(&format!(
+            "UPDATE groups SET run_started = run_started + {ahead}, run_ended = run_ended + {ahead}, \
+             last_start = last_start + {ahead}, last_failure = last_failure + {ahead}; \
+             UPDATE runs SET started_at = started_at + {ahead}, ended_at = ended_at + {ahead}; \
+             UPDATE gateways SET backoff_until = last_success + {ahead}, failures = 3;"
+        ))
+        .unwrap();
+    drop(connection);
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    assert_eq!(value(&gateway, "job", "script_result"), Some(1.0));
+    assert_eq!(runs(&gateway, "job")["success"], 1.0);
+    assert_eq!(host.owed(), Vec::<String>::new());
+}

@@ -1,0 +1,277 @@
+//! Files for the servers around: each is read by the program that it is for.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use jobmon::generate::rules::{self, Severities};
+use jobmon::generate::scrape::{self, Auth, Gateway, Tls};
+use jobmon::generate::{alertmanager, nginx, systemd};
+
+use crate::generate_rules::promtool;
+use crate::harness::Pushgateway;
+use crate::harness::nginx::start as start_nginx;
+
+const NASTY: &str = "it's \"x\": {{ y }} # \\ ü";
+
+/// A certificate for 127.0.0.1 and its key, as files.
+fn certificate(folder: &Path) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (certificate.to_str().unwrap().to_owned(), key.to_str().unwrap().to_owned())
+}
+
+/// `promtool check config` on the generated configuration; the files that it names are made.
+fn check_scrape(options: &scrape::Options) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    for name in ["password", "token"] {
+        fs::write(folder.path().join(name), "secret").unwrap();
+    }
+    fs::write(folder.path().join("rules.yml"), rules::render(&rules::Options::default())).unwrap();
+    let text = scrape::render(options);
+    fs::write(folder.path().join("prometheus.yml"), &text).unwrap();
+    promtool(folder.path(), &["check", "config", "prometheus.yml"]);
+    text
+}
+
+#[test]
+fn prometheus_reads_one_plain_gateway() {
+    let options = scrape::Options { gateways: vec![Gateway::new("http://gw:9091").unwrap()], ..Default::default() };
+    let text = check_scrape(&options);
+    assert_eq!(text.matches("honor_labels: true").count(), 1, "{text}");
+    assert!(text.contains("job_name: pushgateway\n"), "{text}");
+    assert!(text.contains("- source_labels: [__address__]\n        target_label: pushgateway\n"), "{text}");
+    assert!(!text.contains("remote_write") && !text.contains("metrics_path"), "{text}");
+}
+
+/// Gateways of different kinds cannot share a scrape job, whose name is unique; the rules know one name.
+#[test]
+fn prometheus_reads_gateways_of_all_kinds() {
+    let mut secured = Gateway::new("https://u:hunter2@gw3.example.com/push/").unwrap();
+    secured.auth = Some(Auth::Basic { username: NASTY.to_owned(), password_file: "password".into() });
+    secured.tls = Tls {
+        ca_file: Some("server.crt".into()),
+        client: Some(("server.crt".into(), "server.key".into())),
+        server_name: Some("gw".to_owned()),
+        insecure: true,
+    };
+    let mut token = Gateway::new("http://gw4:9091").unwrap();
+    token.auth = Some(Auth::Bearer { token_file: "token".into() });
+    let options = scrape::Options {
+        gateways: vec![
+            Gateway::new("http://gw1:9091").unwrap(),
+            secured,
+            Gateway::new("http://gw2:9091").unwrap(),
+            token,
+        ],
+        interval: Duration::from_millis(2500),
+        rule_files: vec!["rules.yml".to_owned()],
+        alertmanagers: vec!["127.0.0.1:9093".to_owned()],
+        remote_write: vec![
+            "http://victoria:8428/api/v1/write".to_owned(),
+            "https://mimir/api/v1/push?x='y'".to_owned(),
+        ],
+    };
+    let text = check_scrape(&options);
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_eq!(text.matches("job_name: ").count(), 3, "{text}");
+    assert_eq!(text.matches("honor_labels: true").count(), 3, "{text}");
+    assert_eq!(text.matches("- target_label: job\n        replacement: pushgateway\n").count(), 2, "{text}");
+    assert!(text.contains("- 'gw1:9091'\n          - 'gw2:9091'\n"), "{text}");
+    assert!(text.contains("metrics_path: '/push/metrics'"), "{text}");
+    assert_eq!(text, scrape::render(&options), "deterministic");
+}
+
+/// `amtool check-config` on the generated configuration.
+fn check_alertmanager(options: &alertmanager::Options) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let text = alertmanager::render(options);
+    let path = folder.path().join("alertmanager.yml");
+    fs::write(&path, &text).unwrap();
+    let output = Command::new("amtool")
+        .arg("check-config")
+        .arg(&path)
+        .output()
+        .expect("install Debian's prometheus-alertmanager");
+    assert!(output.status.success(), "{output:?}\n{text}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("2 receivers") && said.contains("1 inhibit rules"), "{said}");
+    text
+}
+
+/// Where alerts with these labels go, by `amtool config routes test`.
+fn receivers(text: &str, labels: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alertmanager.yml");
+    fs::write(&path, text).unwrap();
+    let output =
+        Command::new("amtool").args(["config", "routes", "test", "--config.file"]).arg(path).args(labels).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn alertmanager_reads_its_routes() {
+    let text = check_alertmanager(&alertmanager::Options::default());
+    assert_eq!(receivers(&text, &["alertname=ScriptNeverRan", "severity=critical"]), "mail,webhook");
+    assert_eq!(receivers(&text, &["alertname=ScriptFailed", "severity=warning"]), "webhook");
+    assert_eq!(receivers(&text, &["alertname=ScriptRunFailed", "severity=info"]), "webhook");
+
+    let severities =
+        Severities { info: "fyi".to_owned(), warning: "ticket".to_owned(), critical: "page \"now\"".to_owned() };
+    let mail = alertmanager::Mail {
+        to: NASTY.to_owned(),
+        from: "x@example.com".to_owned(),
+        smarthost: "mail:587".to_owned(),
+        login: Some(("u".to_owned(), "/etc/alertmanager/password".to_owned())),
+    };
+    let webhook = "https://example.com/hook?a='b'&c=\"d\"".replace('"', "%22");
+    let text = check_alertmanager(&alertmanager::Options { webhook, mail, severities, ..Default::default() });
+    assert_eq!(receivers(&text, &["severity=\"page \\\"now\\\"\""]), "mail,webhook");
+    assert_eq!(receivers(&text, &["severity=critical"]), "webhook");
+}
+
+/// nginx's main configuration around the generated site, everything in a folder of its own.
+fn nginx_main(folder: &Path, site: &str) -> String {
+    let folder = folder.display();
+    format!(
+        "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
+         access_log off;\nclient_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\n\
+         fastcgi_temp_path {folder}/fastcgi;\nuwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\n{site}\n}}\n"
+    )
+}
+
+/// The answer's status to a request by curl, with the password unless `user` is empty.
+fn curl(certificate: &str, user: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new("curl");
+    command.args([
+        "-sS",
+        "--noproxy",
+        "*",
+        "--path-as-is",
+        "--cacert",
+        certificate,
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+    ]);
+    if !user.is_empty() {
+        command.args(["-u", user]);
+    }
+    let output = command.args(arguments).output().expect("curl runs");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn nginx_guards_the_gateway_and_leaves_paths_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, certificate_key) = certificate(folder.path());
+    let user_file = folder.path().join("users \"x\"");
+    fs::write(&user_file, "jobmon:{PLAIN}right\n").unwrap();
+    let gateway = Pushgateway::start();
+    let options = nginx::Options {
+        server_name: "localhost".to_owned(),
+        listen: String::new(),
+        upstream: format!("127.0.0.1:{}", gateway.port()),
+        certificate: certificate.clone(),
+        certificate_key,
+        user_file: user_file.to_str().unwrap().to_owned(),
+        allow: vec!["127.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
+    };
+    let main = |folder: &Path, options: &nginx::Options, port: u16| {
+        let options = nginx::Options { listen: format!("127.0.0.1:{port}"), ..options.clone() };
+        nginx_main(folder, &nginx::render(&options).unwrap())
+    };
+    let (_nginx, port) = start_nginx(folder.path(), |port| main(folder.path(), &options, port));
+    let output = Command::new("nginx").args(["-t", "-c"]).arg(folder.path().join("nginx.conf")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let url = |path: &str| format!("https://localhost:{port}{path}");
+    let push = |user: &str, path: &str| curl(&certificate, user, &["--data-binary", "a 1\n", &url(path)]);
+    assert_eq!(push("", "/metrics/job/x"), "401");
+    assert_eq!(push("jobmon:wrong", "/metrics/job/x"), "401");
+    assert!(gateway.groups().is_empty());
+
+    // What a proxy that decodes would change: %2F splits a label, %25 is decoded twice, base64 ends in =, + is not a space.
+    let check = |path: &str, expected: Option<&str>| {
+        let status = push("jobmon:right", &format!("/metrics/job/j/script_name{path}"));
+        match expected {
+            None => assert_eq!(status, "400", "{path}"),
+            Some(name) => {
+                assert_eq!(status, "200", "{path}");
+                let names: Vec<String> =
+                    gateway.groups().iter().map(|group| group["labels"]["script_name"].to_string()).collect();
+                assert!(names.contains(&serde_json::Value::from(name).to_string()), "{path}: {names:?}");
+            }
+        }
+    };
+    check("@base64/Li4=", Some(".."));
+    check("@base64/YSBiL2M=", Some("a b/c"));
+    check("/100%25", Some("100%"));
+    check("/%2525", Some("%25"));
+    check("/a+b%20c", Some("a+b c"));
+    check("/a%2Fb", None);
+    let long = format!("/{}", "x".repeat(20_000));
+    check(&long, Some(&long[1..]));
+
+    let get = |path: &str| curl(&certificate, "jobmon:right", &[&url(path)]);
+    assert_eq!(get("/metrics"), "200");
+    assert_eq!(curl(&certificate, "jobmon:right", &["-X", "PUT", &url("/-/quit")]), "403");
+    assert_eq!(curl(&certificate, "jobmon:right", &["-X", "PUT", &url("/api/v1//%61dmin/wipe")]), "403");
+
+    // A network that is not listed.
+    let elsewhere = nginx::Options { allow: vec!["192.0.2.0/24".to_owned()], ..options };
+    let other = tempfile::tempdir().unwrap();
+    let (_other, port) = start_nginx(other.path(), |port| main(other.path(), &elsewhere, port));
+    assert_eq!(curl(&certificate, "jobmon:right", &[&format!("https://localhost:{port}/metrics")]), "403");
+}
+
+/// `systemd-analyze verify` on the units, which finds unknown settings and commands that are not there.
+fn verify_units(options: &systemd::Options) -> Vec<systemd::Unit> {
+    let folder = tempfile::tempdir().unwrap();
+    let units = systemd::units(options).unwrap();
+    let mut command = Command::new("systemd-analyze");
+    command.args(["verify", "--man=no", "--recursive-errors=no"]);
+    for unit in &units {
+        let path = folder.path().join(&unit.file_name);
+        fs::write(&path, &unit.text).unwrap();
+        command.arg(path);
+    }
+    let output = command.output().expect("systemd-analyze is part of Debian's package systemd");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}\n{units:?}");
+    units
+}
+
+#[test]
+fn systemd_reads_its_units() {
+    let options = systemd::Options {
+        name: "nightly backup".to_owned(),
+        jobmon: env!("CARGO_BIN_EXE_jobmon").to_owned(),
+        arguments: vec!["--max-duration".to_owned(), "2h".to_owned()],
+        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo \"$HOME\" 100% '; x'\nexit".to_owned()],
+        on_calendar: Some("Mon..Fri 02:00".to_owned()),
+        user: Some("daemon".to_owned()),
+        credentials: vec![("jobmon-bearer-token".to_owned(), "/etc/jobmon/to \"ken".to_owned())],
+        clear: true,
+    };
+    let units = verify_units(&options);
+    assert_eq!(units.len(), 6);
+    let job = &units[0].text;
+    for line in ["KillMode=mixed", "TimeoutStopSec=90s", "StateDirectory=jobmon-daemon", "User=daemon", "Type=oneshot"]
+    {
+        assert!(job.lines().any(|other| other == line), "{line} is missing in\n{job}");
+    }
+    assert!(!job.contains("NotifyAccess"), "{job}");
+
+    let service = systemd::Options { on_calendar: None, user: None, clear: false, ..options };
+    let units = verify_units(&service);
+    assert_eq!(units.len(), 3);
+    for line in ["Type=notify", "NotifyAccess=all", "StateDirectory=jobmon", "WantedBy=multi-user.target"] {
+        assert!(units[0].text.lines().any(|other| other == line), "{line} is missing in\n{}", units[0].text);
+    }
+    assert!(systemd::render(&service).unwrap().contains("# /etc/systemd/system/jobmon-flush.timer\n"));
+}

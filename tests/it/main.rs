@@ -1,0 +1,54 @@
+//! The program from outside: the real binary, real servers, one module for each subject.
+#![expect(clippy::disallowed_methods, reason = "tests start processes as their callers do")]
+
+mod harness;
+
+mod auth;
+mod capture;
+mod clear;
+mod config;
+mod damage;
+mod delays;
+mod delivery_support;
+mod doctor;
+mod end_to_end;
+mod expectations;
+mod flush;
+mod gateways;
+mod generate_command;
+mod generate_dashboard;
+mod generate_recipe;
+mod generate_rules;
+mod generate_site;
+mod generated;
+mod groups;
+mod history;
+mod janitor_support;
+mod job_metrics;
+mod list;
+mod lost;
+mod metrics_exposition;
+mod outage;
+mod path;
+mod poison;
+mod proxy;
+mod push;
+mod register;
+mod run;
+mod run_destinations;
+mod sandbox;
+mod servers;
+mod status;
+mod storm;
+mod supervise_descriptors;
+mod supervise_exit;
+mod supervise_limits;
+mod supervise_process;
+mod supervise_signals;
+mod supervise_stops;
+mod supervise_support;
+mod supervise_terminal;
+mod terminal;
+mod textfile;
+mod usage;
+mod waiting;

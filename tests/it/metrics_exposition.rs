@@ -1,0 +1,167 @@
+//! Whatever runs a group has had, its exposition is one that Prometheus' own tools accept.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
+use jobmon::record::{Outcome, RunRecord};
+use jobmon::registry::metrics::{FAMILIES, Presence, Write, encode, families, with_labels};
+use jobmon::registry::{Expectations, Registry, RunStart, StateDir, Terms, journal};
+use proptest::prelude::*;
+
+/// `promtool check metrics` is silent on the text; it reports missing help, odd units and badly named counters.
+fn assert_promtool_is_silent(text: &[u8]) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts: install the Debian package prometheus");
+    promtool.stdin.take().unwrap().write_all(text).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}\n{}", String::from_utf8_lossy(text));
+}
+
+/// A time anywhere, also where no clock should be: from 1900 on, and by the hundred thousand years.
+fn times() -> impl Strategy<Value = SystemTime> {
+    let usual = (0..4_000_000_000_000_000_000_u64).prop_map(|n| SystemTime::UNIX_EPOCH + Duration::from_nanos(n));
+    let before = (0..2_200_000_000_u64).prop_map(|s| SystemTime::UNIX_EPOCH - Duration::from_secs(s));
+    let beyond = (0..4_000_000_000_000_u64).prop_map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
+    prop_oneof![8 => usual, 1 => before, 1 => beyond]
+}
+
+fn durations() -> impl Strategy<Value = Duration> {
+    prop_oneof![8 => (0..u64::MAX).prop_map(Duration::from_nanos), 1 => Just(Duration::ZERO), 1 => Just(Duration::MAX)]
+}
+
+fn key() -> GroupingKey {
+    let labels = [(LabelName::new("script_name").unwrap(), LabelValue::new("a \"b\"\n").unwrap())];
+    GroupingKey::new(LabelValue::new("script_monitor").unwrap(), labels)
+}
+
+fn records() -> impl Strategy<Value = RunRecord> {
+    let numbers = (any::<i32>(), proptest::option::of(1..64), any::<u64>());
+    let outcomes = proptest::sample::select(&Outcome::ALL[..]);
+    (times(), times(), durations(), outcomes, numbers, (durations(), durations())).prop_map(
+        |(started_at, ended_at, duration, outcome, (exit_code, signal, max_resident_bytes), (cpu_user, cpu_system))| {
+            RunRecord {
+                run_id: journal::new_run_id(),
+                grouping_key: key(),
+                command: "x".into(),
+                started_at,
+                ended_at,
+                duration,
+                outcome,
+                exit_code,
+                signal,
+                cpu_user,
+                cpu_system,
+                max_resident_bytes,
+                attempts: Vec::new(),
+                output_tail: None,
+                job_metrics: None,
+            }
+        },
+    )
+}
+
+fn expectations() -> impl Strategy<Value = Expectations> {
+    let some = || proptest::option::of(durations());
+    (some(), some(), proptest::option::of(times()), some(), some(), some()).prop_map(
+        |(max_duration, expected_interval, next_start, grace, heartbeat_interval, ttl)| Expectations {
+            max_duration,
+            expected_interval,
+            schedule: None,
+            next_start,
+            grace,
+            heartbeat_interval,
+            ttl,
+        },
+    )
+}
+
+/// Checks the text line by line and returns the names of its families.
+fn check_text(text: &[u8]) -> BTreeSet<String> {
+    let text = std::str::from_utf8(text).unwrap();
+    assert!(text.ends_with('\n') && !text.contains('\r'));
+    let mut names = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix("# TYPE ") {
+            names.insert(comment.split(' ').next().unwrap().to_owned());
+        } else if !line.starts_with('#') {
+            let words: Vec<_> = line.split(' ').collect();
+            assert_eq!(words.len(), 2, "a name, a value and no timestamp: {line}");
+            assert!(words[1].parse::<f64>().unwrap().is_finite(), "{line}");
+        }
+    }
+    names
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_runs_make_an_exposition_with_the_promised_families(
+        runs in proptest::collection::vec(records(), 1..6),
+        expectations in expectations(),
+        known in any::<bool>(),
+        running in any::<u32>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, _) = StateDir::open(folder.path()).unwrap();
+        let (mut registry, _) = Registry::open(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
+        let terms = Terms { expectations, ..Terms::default() };
+        let start = RunStart {
+            run_id: runs[0].run_id.clone(),
+            grouping_key: key(),
+            command: "x".into(),
+            started_at: runs[0].started_at,
+            terms: terms.clone(),
+        };
+        let mut state = registry.started(&start, runs[0].started_at).unwrap().group;
+        if known {
+            state = registry.past_is_empty(state.id).unwrap();
+        }
+        let configured: BTreeSet<String> = check_text(&encode(&families(&state.state, running).0))
+            .into_iter()
+            .filter(|name| FAMILIES.iter().any(|f| f.name == name && f.presence == Presence::Configured))
+            .collect();
+        for run in &runs {
+            let state = registry.remember(run, &terms, run.ended_at).unwrap().group.state;
+            let (families, write) = families(&state, running);
+            let text = encode(&families);
+            let names = check_text(&text);
+            prop_assert!(!known || write == Write::Replace);
+            if write == Write::Replace {
+                // Nothing stale can stay in the group: the same set after every run.
+                let finished = state.last_run.is_some();
+                let expected: BTreeSet<String> = FAMILIES
+                    .iter()
+                    .filter(|f| match f.presence {
+                        Presence::Always | Presence::Started => true,
+                        Presence::Finished => finished,
+                        Presence::Configured => configured.contains(f.name),
+                    })
+                    .map(|f| f.name.to_owned())
+                    .collect();
+                prop_assert_eq!(names, expected);
+            }
+        }
+        let group = registry.group(&key()).unwrap().unwrap().group;
+        let text = encode(&families(&group.state, running).0);
+        assert_promtool_is_silent(&text);
+        let labels = group.key.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
+        let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        assert_promtool_is_silent(&encode(&with_labels(families(&group.state, running).0, labels)));
+    }
+}
+
+#[test]
+fn promtool_would_say_so() {
+    let caught = std::panic::catch_unwind(|| assert_promtool_is_silent(b"# TYPE x_count counter\nx_count 1\n"));
+    assert!(caught.is_err());
+}

@@ -1,0 +1,149 @@
+#!/bin/bash
+# Runs inside of the container, as a service: starts jobs by systemd and cron, with and without jobmon, and leaves what it
+# saw in /share/results, one file for each question. Ends with the machine.
+exec >/share/chapter.log 2>&1
+set -x
+cd /share/results || exit
+
+# Writes a unit and loads it.
+unit() { # NAME.service < text
+  cat > "/run/systemd/system/$1"
+  systemctl daemon-reload
+}
+
+# Waits for a condition, a minute at most.
+eventually() {
+  for _ in {1..600}; do "$@" && return; read -r -t 0.1 <> <(:); done
+  echo "waited in vain for $*"
+}
+
+shows() { systemctl show --value -p "$2" "$1" | tr '\n' ' '; }
+sleeps() { grep -qsx sleep /proc/[0-9]*/comm; }
+is_over() { [[ $(shows "$1" ActiveState) =~ ^(inactive|failed) ]]; }
+
+for way in direct jobmon; do
+  run=''
+  [ $way = jobmon ] && run='/share/jobmon run --'
+
+  for code in 0 3; do
+    unit oneshot-$way-$code.service <<END
+[Service]
+Type=oneshot
+ExecStart=$run /bin/sh -c 'exit $code'
+END
+    systemctl start oneshot-$way-$code
+    echo "$? $(shows oneshot-$way-$code ActiveState) $(shows oneshot-$way-$code Result) $(shows oneshot-$way-$code ExecMainStatus)" > oneshot-$code.$way
+  done
+
+  unit notify-$way.service <<END
+[Service]
+Type=notify
+NotifyAccess=all
+TimeoutStartSec=30
+ExecStart=$run /share/notify.bash
+END
+  systemctl start notify-$way
+  echo "$? $(shows notify-$way ActiveState) $(shows notify-$way StatusText)" > notify.$way
+  systemctl stop notify-$way
+  echo "$(shows notify-$way ActiveState) $(shows notify-$way Result)" >> notify.$way
+
+  unit socket-$way.socket <<END
+[Socket]
+ListenStream=/run/socket-$way
+END
+  unit socket-$way.service <<END
+[Service]
+Type=oneshot
+ExecStart=$run /share/socket.bash /share/results/socket.$way
+END
+  systemctl start socket-$way.socket
+  systemctl start socket-$way.service
+
+  # With the default KillMode: a plain job, which dies of SIGTERM.
+  unit plain-$way.service <<END
+[Service]
+ExecStart=$run /bin/sleep 1000
+END
+  systemctl start plain-$way
+  eventually sleeps
+  systemctl stop plain-$way
+  echo "$(shows plain-$way ActiveState) $(shows plain-$way Result)" > plain.$way
+
+  # With the KillMode that jobmon's manual recommends: a job that counts.
+  unit mixed-$way.service <<END
+[Service]
+KillMode=mixed
+ExecStart=$run /share/counts.bash TERM /share/results/mixed.$way
+END
+  systemctl start mixed-$way
+  eventually test -e mixed.$way
+  systemctl stop mixed-$way
+  echo "$(shows mixed-$way ActiveState) $(shows mixed-$way Result)" >> mixed.$way
+
+  unit watchdog-$way.service <<END
+[Service]
+KillMode=mixed
+WatchdogSec=2
+ExecStart=$run /share/counts.bash ABRT /share/results/watchdog.$way
+END
+  systemctl start watchdog-$way
+  eventually is_over watchdog-$way
+  shows watchdog-$way Result >> watchdog.$way
+
+  unit restart-$way.service <<END
+[Service]
+Restart=on-failure
+RestartSec=100ms
+ExecStart=$run /bin/bash -c 'echo once >> /share/results/restart.$way; kill -TERM \$\$\$\$'
+END
+  systemctl start restart-$way
+  eventually is_over restart-$way
+  echo "$(shows restart-$way NRestarts) $(shows restart-$way Result)" >> restart.$way
+
+  unit signals-$way.service <<END
+[Service]
+Type=oneshot
+ExecStart=$run /bin/sh -c 'grep ^Sig[BIC] /proc/self/status > /share/results/signals.$way'
+END
+  systemctl start signals-$way
+
+  unit variables-$way.service <<END
+[Service]
+Type=oneshot
+ExecStart=$run /bin/bash -c '[ \$SYSTEMD_EXEC_PID = \$\$\$\$ ]; echo \$? > /share/results/variables.$way; [ "\$(stat -L -c %%d:%%i /proc/self/fd/2)" = "\$JOURNAL_STREAM" ]; echo \$? >> /share/results/variables.$way'
+END
+  systemctl start variables-$way
+done
+
+# What jobmon keeps of all this.
+cp -r /var/lib/jobmon state
+
+# cron: the mail of each line goes to a file of its own.
+cat > /usr/sbin/sendmail <<'END'
+#!/bin/bash
+cat > "/share/mail/$$.part" && mv "/share/mail/$$.part" "/share/mail/$$"
+END
+chmod 755 /usr/sbin/sendmail
+cat > /etc/cron.d/chapter <<END
+MAILTO=root
+JOBMON_PUSH_TIMEOUT=10s
+* * * * * root /share/jobmon run --name quiet -- true; echo \$? > /share/results/cron-quiet
+* * * * * root /share/jobmon run --name loud -- echo job output
+* * * * * root echo direct output
+* * * * * root /share/jobmon run --name refused --gateway $(cat /share/gateway) -- true
+* * * * * root /share/jobmon run --name refused_closed --gateway $(cat /share/gateway) -- sh -c 'exec >&- 2>&-; exit 0'
+END
+mailed() { for text in 'job output' 'direct output' 'run --name refused ' 'run --name refused_closed '; do grep -qs "$text" /share/mail/* || return; done; }
+systemctl is-active cron > cron-active
+for _ in {1..4}; do mailed || eventually mailed; done
+eventually test -e cron-quiet
+rm /etc/cron.d/chapter
+# Whatever is late would be mailed by one of these.
+cron=$(shows cron MainPID)
+is_idle() { [ -z "$(cat "/proc/$1/task/$1/children")" ]; }
+eventually is_idle "${cron% }"
+
+systemctl --failed --plain --no-legend > failed
+journalctl -b --no-pager > /share/journal.log
+touch finished
+systemctl poweroff
