@@ -48,9 +48,9 @@ pub fn schedule(config: &Config, strictness: Strictness) -> Result<(Option<Due>,
         }
     };
     let expected = &config.expectations;
-    let zone = match expected.timezone.as_deref().map(|name| (name, name.parse::<Zone>())) {
-        None => Zone::local(),
-        Some((_, Ok(zone))) => zone,
+    let named = match expected.timezone.as_deref().map(|name| (name, name.parse::<Zone>())) {
+        None => None,
+        Some((_, Ok(zone))) => Some(zone),
         Some((name, Err(_))) => {
             return refuse(
                 Setting::Timezone,
@@ -60,7 +60,8 @@ pub fn schedule(config: &Config, strictness: Strictness) -> Result<(Option<Due>,
         }
     };
     let Some(text) = &expected.schedule else { return Ok((None, None)) };
-    match Schedule::parse(text, zone) {
+    // What the host's own zone is takes longer to find out than everything else before the job together.
+    match Schedule::parse(text, named.unwrap_or_else(Zone::local)) {
         Ok(_) => Ok((Some(Due { cron: text.clone(), zone: expected.timezone.clone() }), None)),
         Err(error) => refuse(Setting::Schedule, text, format!("column {}: {}", error.column(), error.reason())),
     }
