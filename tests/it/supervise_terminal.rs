@@ -286,7 +286,9 @@ fn a_hang_up_of_the_shell_ends_its_jobs() {
     let seen = same(|by| {
         let mut shell = Session::new();
         let file = shell.path("seen");
-        let script = format!("trap 'echo hup > {}; exit 5' HUP; echo ready; {UNTIL_A_LINE}", file.display());
+        // A terminal that is gone may be noticed before the signal that says so.
+        let waiting = format!("{UNTIL_A_LINE}; sleep 60 & wait");
+        let script = format!("trap 'echo hup > {}; exit 5' HUP; echo ready; {waiting}", file.display());
         shell.start(&by.bash(&script));
         shell.expect("ready");
         let folder = shell.hang_up();
