@@ -182,7 +182,9 @@ pub fn leftovers(dir: &StateDir, limit: Option<usize>, now: SystemTime) -> Lefto
     }
     for name in names {
         let path = dir.runs().join(&name);
-        match examine(&path, &name, now) {
+        // Whoever holds a file is at work on it; most are another run's, one is one's own.
+        let Some(file) = OpenFile::at(&path).filter(|file| !file.is_held) else { continue };
+        match examine(file, &name, now) {
             Seen::Vanished(start, last_seen) => {
                 found.runs.push(Leftover { path, record: lost(&start, last_seen), terms: start.terms });
             }
@@ -224,15 +226,24 @@ enum Seen {
     Unknown,
 }
 
-fn examine(path: &Path, name: &str, now: SystemTime) -> Seen {
-    let Ok(mut file) = private_file().open(path) else { return Seen::Unknown };
-    // A shared lock: it fails exactly if the run's own jobmon holds its exclusive one, however many others look.
-    let held = match file.try_lock_shared() {
-        Ok(()) => false,
-        Err(TryLockError::WouldBlock) => true,
+/// A journal file opened to look at it.
+struct OpenFile {
+    file: File,
+    /// By the run's own jobmon.
+    is_held: bool,
+}
+
+impl OpenFile {
+    fn at(path: &Path) -> Option<Self> {
+        let file = private_file().open(path).ok()?;
+        // A shared lock: it fails exactly if the run's own jobmon holds its exclusive one, however many others look.
         // A file system without locks: the process identity alone decides.
-        Err(TryLockError::Error(_)) => false,
-    };
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        Some(Self { file, is_held })
+    }
+}
+
+fn examine(OpenFile { mut file, is_held: held }: OpenFile, name: &str, now: SystemTime) -> Seen {
     let mut bytes = Vec::new();
     let Ok(metadata) = file.metadata() else { return Seen::Unknown };
     if file.read_to_end(&mut bytes).is_err() {
@@ -255,7 +266,7 @@ fn examine(path: &Path, name: &str, now: SystemTime) -> Seen {
 }
 
 fn in_progress(dir: &StateDir, name: &str, now: SystemTime) -> Option<RunStart> {
-    match examine(&dir.runs().join(name), name, now) {
+    match examine(OpenFile::at(&dir.runs().join(name))?, name, now) {
         Seen::Running(start) => Some(*start),
         _ => None,
     }

@@ -33,7 +33,7 @@ pub struct Monitor<'a> {
     pub(super) entry: Option<journal::Entry>,
     pub(super) driver: Option<Driver>,
     pub(super) clients: Clients,
-    /// Opened early for the end of a short job; a long one does without.
+    /// Open for the end of a short job; a long one does without.
     pub(super) registry: Option<Registry>,
     pub(super) next: Option<(Moment, Step)>,
     /// How often gateways were to be told of the start.
@@ -91,6 +91,8 @@ impl<'a> Monitor<'a> {
                         true => StandardError::Release,
                         false => StandardError::Keep,
                     });
+                    // While the job is being loaded, on a processor of its own; a short one ends before it is needed.
+                    self.open_early();
                 }
                 Progress::Ended(execution) => {
                     self.ended_at = Some(Instant::now());
@@ -135,6 +137,13 @@ impl<'a> Monitor<'a> {
                 self.state = Some(state);
             }
             Err(error) => tracing::warn!("{error}; this run leaves no record on this host"),
+        }
+    }
+
+    /// Opens the registry if nobody holds it just now.
+    fn open_early(&mut self) {
+        if let Err(error) = self.open_registry(Instant::now()) {
+            tracing::debug!("{error}");
         }
     }
 
