@@ -115,8 +115,6 @@ pub struct Remembered {
     pub group: Group,
     /// False if the run was in the history already, and nothing was changed.
     pub counted: bool,
-    /// What is known of the group's copies.
-    pub copies: Vec<Copy>,
     /// [`Registry::retain`] should be called, when there is time.
     pub retention_due: bool,
 }
@@ -203,8 +201,7 @@ impl Registry {
                 place(transaction, &group, terms, now)?;
                 owed::state_changed(transaction, &group, &[], now)?;
             }
-            let copies = owed::copies_of(transaction, group.id)?;
-            Ok(Remembered { group, counted: run.is_some(), copies, retention_due })
+            Ok(Remembered { group, counted: run.is_some(), retention_due })
         })
     }
 
@@ -269,6 +266,12 @@ impl Registry {
                 return Ok(removed);
             }
         }
+    }
+
+    /// Moves what the write-ahead log holds into the database file, if that would soon have to be done by somebody who
+    /// ends a run. Takes two syncs, or nothing at all; leaves it to the next call where others are at work.
+    pub fn checkpoint(&mut self) -> Result<(), RegistryError> {
+        self.store.checkpoint()
     }
 
     // Groups

@@ -592,6 +592,11 @@ impl StopWatch {
     }
 }
 
+/// Before a long sleep: gives memory that is no longer needed back to the kernel.
+pub fn give_memory_back() {
+    sys::give_memory_back();
+}
+
 /// The end of a command that could not be executed.
 fn not_executed(errno: i32) -> End {
     if errno == libc::ENOENT { End::NotFound { errno } } else { End::NotExecutable { errno } }

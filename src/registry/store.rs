@@ -25,6 +25,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::state_dir::{private_file, undo_umask};
 use super::{RegistryError, StateDir, Warning, schema};
 
+/// A process that opens the file alone reads the whole log first, so the log is kept short: a commit that finds this many
+/// pages (of 4 KiB) in it moves them into the database file.
+const LONGEST_LOG: i64 = 64;
+
 /// Which file a path leads to: device and inode.
 type FileId = (u64, u64);
 
@@ -97,6 +101,23 @@ impl Store {
             }
             // Somebody removed the file, or set it aside, while we wrote to it.
             self.reopen()?;
+        }
+    }
+
+    /// Empties the log once it is half as long as may be, if nobody is in the way.
+    pub(super) fn checkpoint(&mut self) -> Result<(), RegistryError> {
+        let pages_left = |mode: &str| {
+            self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+                Ok(row.get::<_, i64>("log")? - row.get::<_, i64>("checkpointed")?)
+            })
+        };
+        let emptied = pages_left("NOOP").and_then(|left| match left >= LONGEST_LOG / 2 {
+            true => pages_left("PASSIVE").map(drop),
+            false => Ok(()),
+        });
+        match emptied {
+            Err(error) if !is_busy(&error) => Err(describe(&self.dir, &error)),
+            _ => Ok(()),
         }
     }
 
@@ -206,10 +227,10 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::ZERO)?;
     // Without this the last process to close would write the whole log back, every time, with two syncs.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // A process that opens the file alone reads the whole log first, so it is kept short (pages of 4 KiB).
-    connection.execute_batch(
-        "PRAGMA wal_autocheckpoint = 64; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL;",
-    )?;
+    connection.execute_batch(&format!(
+        "PRAGMA wal_autocheckpoint = {LONGEST_LOG}; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; \
+         PRAGMA synchronous = FULL;"
+    ))?;
     Ok(connection)
 }
 

@@ -1009,6 +1009,15 @@ pub(super) fn close_inherited(fd: RawFd) {
     }
 }
 
+/// Gives memory that was freed back to the kernel, where the C library can (malloc_trim(3)).
+pub(super) fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number; looks after its own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// The soft limit on the number of descriptors.
 pub(super) fn descriptor_limit() -> RawFd {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -64,7 +64,7 @@ fn show(wrapper: &Wrapper, limit: Option<f64>, before: &Footprint, after: &Footp
     let switches = after.switches - before.switches;
     let is_jobmon = limit.is_some();
     vec![
-        line("private memory", Unit::Bytes, after.private, limit),
+        line("private memory (dirty)", Unit::Bytes, after.private, limit),
         line("threads", Unit::Count, after.threads, is_jobmon.then_some(1.0)),
         line(&format!("wakeups in {} s", WATCH.as_secs()), Unit::Count, switches, is_jobmon.then_some(0.0)),
     ]
@@ -72,7 +72,8 @@ fn show(wrapper: &Wrapper, limit: Option<f64>, before: &Footprint, after: &Footp
 
 /// Of one process, without its children: the job is not the wrapper's.
 struct Footprint {
-    /// Bytes that would be free without it.
+    /// Bytes that are its own and that the kernel cannot just drop: pages of a program file which only one process uses
+    /// at the moment are neither.
     private: u64,
     threads: u64,
     /// Times that any of its threads went to sleep, so was woken.
@@ -82,7 +83,8 @@ struct Footprint {
 fn observe(pid: u32) -> Result<Footprint, String> {
     let read = |path: String| fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
     let rollup = read(format!("/proc/{pid}/smaps_rollup"))?;
-    let private = rollup.lines().filter(|line| line.starts_with("Private_")).filter_map(number).sum::<u64>() * 1024;
+    let private =
+        rollup.lines().filter(|line| line.starts_with("Private_Dirty")).filter_map(number).sum::<u64>() * 1024;
     let mut threads = 0;
     let mut switches = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| format!("/proc/{pid}/task: {error}"))? {

@@ -6,7 +6,7 @@ use super::beside::{Beside, Ended, beside_job};
 use super::monitor::{Monitor, PREPARE_AFTER, REGISTRY_PATIENCE};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::registry::{RegistryError, StateDir};
-use crate::supervise::{Job, Moment};
+use crate::supervise::{self, Job, Moment};
 
 /// A job that ends sooner is reported once, at its end.
 pub(super) const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ impl Monitor<'_> {
         };
         // A long job does without: memory, and a descriptor.
         self.registry = None;
+        supervise::give_memory_back();
         let again = (!said).then(|| (self.announce_again_after(), Step::Announce));
         let beat = self.config.report.heartbeat.map(|interval| (interval, Step::Beat));
         // A beat tells what is still owed of the start, too.

@@ -149,7 +149,12 @@ impl<'a> Monitor<'a> {
 
     /// Makes ready what the end needs.
     pub(super) fn prepare(&mut self) {
-        self.try_registry();
+        if self.try_registry()
+            && let Some(registry) = &mut self.registry
+            && let Err(error) = registry.checkpoint()
+        {
+            tracing::debug!("{error}");
+        }
         self.build_driver();
         for url in &self.route.gateways {
             if let Err(error) = self.clients.get(url) {

@@ -127,6 +127,27 @@ fn the_database_of_something_else_is_set_aside() {
 }
 
 #[test]
+fn the_log_is_emptied_before_the_end_of_a_run_has_to() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let in_log = |registry: &Registry| -> i64 {
+        let left = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+        registry.store.connection().query_row("PRAGMA wal_checkpoint(NOOP)", [], left).unwrap()
+    };
+    let mut run = 0;
+    while in_log(&registry) < LONGEST_LOG / 2 {
+        registry.checkpoint().unwrap();
+        let before = in_log(&registry);
+        remember(&mut registry, run).unwrap();
+        assert!(in_log(&registry) > before, "a short log is left alone");
+        run += 1;
+    }
+    registry.checkpoint().unwrap();
+    assert_eq!(in_log(&registry), 0);
+    assert_eq!(history(&mut temp.registry()), usize::try_from(run).unwrap());
+}
+
+#[test]
 fn the_log_goes_with_the_database_it_belongs_to() {
     let temp = Temp::new();
     let mut registry = temp.registry();
