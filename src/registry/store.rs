@@ -180,7 +180,8 @@ fn open_connection(
         let before = file_id(&path);
         let opened = match &before {
             Ok(_) => {
-                let has_log = with_suffix(&path, "-wal").exists();
+                // An empty one was made by somebody who may not have come to the sync yet.
+                let has_log = fs::metadata(with_suffix(&path, "-wal")).is_ok_and(|log| log.len() > 0);
                 let opened = connect(&path).and_then(|connection| Ok((schema::version(&connection)?, connection)));
                 if !has_log && opened.is_ok() {
                     sync_folder(dir)?;
@@ -339,6 +340,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes the name of a write-ahead log that was just created survive a power cut, as its content will. SQLite can do
 /// that itself, but then does it in every process: the second sync of every run.
+///
+/// Whoever opens the database while its log is missing or empty does this before writing to it, so the name of a log that
+/// holds anything has been synced.
 fn sync_folder(dir: &StateDir) -> Result<(), RegistryError> {
     File::open(dir.path()).and_then(|folder| folder.sync_all()).map_err(|error| unavailable(dir.path(), &error))
 }

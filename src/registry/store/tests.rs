@@ -1,9 +1,9 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::record::Outcome;
-use crate::registry::testing::{Temp, at, key, record, soon};
-use crate::registry::{Filter, Registry, Terms};
+use crate::record::{AttemptRecord, Outcome};
+use crate::registry::testing::{Temp, at, key, record, soon, start};
+use crate::registry::{Filter, Registry, Retention, Terms};
 
 fn remember(registry: &mut Registry, seconds: u64) -> Result<u64, RegistryError> {
     let run = record("backup", seconds, Outcome::Success);
@@ -232,6 +232,65 @@ fn a_newer_file_is_left_alone() {
     let path = temp.dir.database();
     assert_eq!(error, RegistryError::Newer { path: path.clone(), found: newer, known: newer - 1 });
     assert_eq!(fs::read(path).unwrap(), before);
+}
+
+/// Replaces the database by one of an older version that holds the same rows, as far as its tables have columns for them.
+fn turn_back(temp: &Temp, version: usize) {
+    let (path, old) = (temp.dir.database(), temp.dir.path().join("old.db"));
+    let connection = Connection::open(&old).unwrap();
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
+    schema::migrate(&connection, &schema::MIGRATIONS[..version]).unwrap();
+    connection.execute("ATTACH ?1 AS now", [path.to_str().unwrap()]).unwrap();
+    let list = |query: &str| -> Vec<String> {
+        let mut statement = connection.prepare(query).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    for table in list("SELECT name FROM sqlite_schema WHERE type = 'table'") {
+        let columns = list(&format!("SELECT name FROM pragma_table_info('{table}')")).join(", ");
+        let copy = format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}");
+        let rows = connection.execute(&copy, []).unwrap();
+        assert!(rows > 0, "a table without rows proves nothing: {table}");
+    }
+    drop(connection);
+    // Whoever closes a database last takes its log away, unless told otherwise.
+    assert_eq!(fs::metadata(with_suffix(&path, "-wal")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::rename(old, path).unwrap();
+}
+
+#[test]
+fn a_file_of_each_older_version_is_migrated_with_all_it_holds() {
+    for version in 1..schema::MIGRATIONS.len() {
+        let temp = Temp::new();
+        let mut registry = temp.registry();
+        let terms = start("backup", 0).terms;
+        let mut failed = record("backup", 0, Outcome::Failure);
+        failed.output_tail = Some(b"tail".to_vec());
+        let attempt = AttemptRecord { started_at: at(0), duration: Duration::from_secs(1), exit_code: 1 };
+        failed.attempts = vec![attempt.clone(), attempt];
+        registry.remember(&failed, &terms, at(10)).unwrap();
+        registry.remember(&record("backup", 20, Outcome::Success), &terms, at(30)).unwrap();
+        registry.remember(&record("other", 40, Outcome::Timeout), &terms, at(50)).unwrap();
+        registry.gateway_seen("http://127.0.0.1:9091", "2026-09-21T14:13:20Z", at(50)).unwrap();
+        registry.retain(&Retention::default(), at(50), soon()).unwrap();
+        let everything = |registry: &mut Registry| {
+            let runs = registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap();
+            let outputs: Vec<_> = runs.iter().map(|run| registry.output(&run.record.run_id).unwrap()).collect();
+            (registry.groups().unwrap(), runs, outputs, registry.gateways().unwrap())
+        };
+        let before = everything(&mut registry);
+        drop(registry);
+        turn_back(&temp, version);
+
+        // Whoever comes first migrates it, and the others find it migrated.
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| everything(&mut temp.registry()))).collect();
+            for thread in threads {
+                assert_eq!(thread.join().unwrap(), before, "version {version}");
+            }
+        });
+        assert_eq!(remember(&mut temp.registry(), 60), Ok(3), "version {version}");
+        assert!(!files(&temp).iter().any(|name| name.contains("corrupt")), "version {version}");
+    }
 }
 
 #[test]
