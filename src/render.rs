@@ -59,6 +59,40 @@ pub fn bytes(size: u64) -> String {
     format!("{value:.1} {}", units[unit])
 }
 
+/// One line of comma-separated values (RFC 4180, with a line feed).
+pub fn csv_line<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> String {
+    let quoted = |cell: S| {
+        let cell = cell.as_ref();
+        if cell.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_owned()
+        }
+    };
+    cells.into_iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
+}
+
+/// How many columns of a terminal the text takes: two for each character of the wide scripts and for emoji, none for a mark
+/// on the character before it.
+fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+fn columns_of(character: char) -> usize {
+    match character {
+        '\0'..='\u{2ff}' => 1,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{64b}'..='\u{65f}' => 0,
+        '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' => 0,
+        '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{e0100}'..='\u{e01ef}' => 0,
+        '\u{303f}' => 1,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{a960}'..='\u{a97c}' | '\u{ac00}'..='\u{d7a3}' => 2,
+        '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' => 2,
+        '\u{1f300}'..='\u{1f64f}' | '\u{1f680}'..='\u{1f6ff}' | '\u{1f900}'..='\u{1faff}' => 2,
+        '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    }
+}
+
 /// Text on one line: control characters (and the escape character of terminals) are escaped as Rust does.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -128,6 +162,25 @@ mod tests {
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn cells_of_csv_are_quoted_where_they_must_be() {
+        assert_eq!(csv_line(["plain", "a b", ""]), "plain,a b,\n");
+        assert_eq!(csv_line(["a,\"b\"", "c\nd"]), "\"a,\"\"b\"\"\",\"c\nd\"\n");
+    }
+
+    #[test]
+    fn text_is_as_wide_as_a_terminal_shows_it() {
+        let check = |text: &str, expected: usize| assert_eq!(columns(text), expected, "{text}");
+        check("", 0);
+        check("backup.sh", 9);
+        check("é", 1);
+        check("e\u{301}", 1);
+        check("日本語", 6);
+        check("ﾊﾝｶｸ", 4);
+        check("🦀", 2);
+        check("한글", 4);
     }
 
     #[test]

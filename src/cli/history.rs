@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::settings::StateArgs;
 use super::value;
 
-/// How a listing is printed.
+/// How something is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table for people.
@@ -16,6 +16,18 @@ pub enum Format {
     Table,
     /// One JSON document.
     Json,
+}
+
+/// How a list of many things of one kind is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListingFormat {
+    /// A table for people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
 }
 
 /// Which groups of the registry are meant.
@@ -94,7 +106,7 @@ pub struct HistoryArgs {
 
     /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub format: Format,
+    pub format: ListingFormat,
 
     /// Where the registry is.
     #[command(flatten)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::history::ListingFormat;
 use super::settings::{GatewayArgs, StateArgs};
 use super::value;
 
@@ -58,18 +59,6 @@ pub struct SelectorArgs {
     pub poisoned: bool,
 }
 
-/// How `jobmon list` prints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
-    /// A table for people.
-    #[default]
-    Table,
-    /// One JSON document.
-    Json,
-    /// Comma-separated values with a header line.
-    Csv,
-}
-
 /// By what `jobmon list` sorts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SortBy {
@@ -98,7 +87,7 @@ pub struct ListArgs {
 
     /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub format: ListFormat,
+    pub format: ListingFormat,
 
     /// Warn about a gateway that holds more samples than this
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = value::number)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::{list, stored};
-use crate::cli::history::{Format, HistoryArgs};
+use crate::cli::history::{HistoryArgs, ListingFormat};
 use crate::config::Config;
 use crate::record::Outcome;
 
@@ -45,9 +45,10 @@ pub fn run(args: &HistoryArgs, config: &Config) -> ExitCode {
         Err(error) => return super::fail(&error),
     }
     let text = match args.format {
-        Format::Table if args.output => history.in_full(),
-        Format::Table => history.table(list::show::terminal_width()),
-        Format::Json => history.json(args.output),
+        ListingFormat::Table if args.output => history.in_full(),
+        ListingFormat::Table => history.table(list::show::terminal_width()),
+        ListingFormat::Json => history.json(args.output),
+        ListingFormat::Csv => history.csv(args.output),
     };
     super::print(&text, code)
 }

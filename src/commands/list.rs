@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::selection::selector;
-use crate::cli::janitor::{ListArgs, ListFormat};
+use crate::cli::history::ListingFormat;
+use crate::cli::janitor::ListArgs;
 use crate::config::{Config, Origin, Setting};
 use crate::delivery::Clients;
 use crate::janitor::group::Group;
@@ -39,9 +40,9 @@ pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
     }
     listing.sort(args.sort);
     let text = match args.format {
-        ListFormat::Table => listing.table(show::terminal_width()),
-        ListFormat::Json => listing.json(),
-        ListFormat::Csv => listing.csv(),
+        ListingFormat::Table => listing.table(show::terminal_width()),
+        ListingFormat::Json => listing.json(),
+        ListingFormat::Csv => listing.csv(),
     };
     super::print(&text, if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

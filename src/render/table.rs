@@ -1,6 +1,6 @@
 //! Tables of plain text that fit a width.
 
-use super::one_line;
+use super::{columns, columns_of, one_line};
 
 /// On which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +66,9 @@ impl Table {
         for row in std::iter::once(&titles).chain(&self.rows) {
             let mut line = String::new();
             for (n, cell) in row.iter().enumerate() {
-                let (column, width) = (&self.columns[n], widths[n]);
-                let cell = shorten(cell, width);
-                let padding = " ".repeat(width - cell.chars().count());
+                let column = &self.columns[n];
+                let cell = shorten(cell, widths[n]);
+                let padding = " ".repeat(widths[n] - columns(&cell));
                 if n > 0 {
                     line.push_str("  ");
                 }
@@ -86,8 +86,8 @@ impl Table {
     fn widths(&self, limit: Option<usize>) -> Vec<usize> {
         let mut widths: Vec<usize> = (0..self.columns.len())
             .map(|n| {
-                let cells = self.rows.iter().map(|row| row[n].chars().count());
-                cells.max().unwrap_or(0).max(self.columns[n].title.chars().count())
+                let cells = self.rows.iter().map(|row| columns(&row[n]));
+                cells.max().unwrap_or(0).max(columns(&self.columns[n].title))
             })
             .collect();
         let Some(limit) = limit else { return widths };
@@ -101,11 +101,17 @@ impl Table {
     }
 }
 
-fn shorten(cell: &str, width: usize) -> String {
-    if cell.chars().count() <= width {
+fn shorten(cell: &str, limit: usize) -> String {
+    if columns(cell) <= limit {
         return cell.to_owned();
     }
-    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    let mut left = limit.saturating_sub(1);
+    let fits = |character: &char| {
+        let fits = columns_of(*character) <= left;
+        left = left.saturating_sub(columns_of(*character));
+        fits
+    };
+    cell.chars().take_while(fits).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -136,6 +142,20 @@ mod tests {
             assert!(line.chars().count() <= 40, "{line:?}");
         }
         assert!(table().render(Some(40)).contains("a_very_long_name_of_a_jo…   127  12s ago\n"));
+    }
+
+    #[test]
+    fn wide_characters_do_not_push_the_next_column_away() {
+        let mut table = Table::new(vec![Column::text("NAME"), Column::fixed("EXIT", Align::Right)]);
+        table.push(["日本語のバックアップ", "0"]);
+        table.push(["cafe\u{301}", "1"]);
+        let gap = |columns: usize| " ".repeat(columns);
+        let (name, marked) = ("日本語のバックアップ", "cafe\u{301}");
+        let expected = format!("NAME{}EXIT\n{name}{}0\n{marked}{}1\n", gap(18), gap(5), gap(21));
+        assert_eq!(table.render(None), expected);
+        // Half of a wide character cannot be shown.
+        let expected = format!("NAME{}EXIT\n日本語の…{}0\n{marked}{}1\n", gap(8), gap(6), gap(11));
+        assert_eq!(table.render(Some(16)), expected);
     }
 
     #[test]

@@ -43,6 +43,29 @@ fn runs_are_listed_from_the_newest_on_and_can_be_chosen() {
 }
 
 #[test]
+fn a_spreadsheet_gets_one_line_for_each_run() {
+    let sandbox = Sandbox::new();
+    let options = ["run", "-n", "a,\"b\"", "--instance", "h", "-l", "env=x\ny", "-l", "zone=z"];
+    sandbox
+        .jobmon(options.iter().chain(&["--tail", "1K", "--shell", "echo 1; echo 2; exit 4"]))
+        .code(4)
+        .any_stdout()
+        .run();
+    let csv = |options: &[&str]| {
+        let output = sandbox.jobmon(["history", "--format=csv"].iter().chain(options)).any_stdout().run();
+        let text = output.stdout();
+        let [header, line] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        (header.to_owned(), line.to_owned())
+    };
+    let (header, line) = csv(&[]);
+    assert!(header.starts_with("job,script_name,instance,labels,run_id,command,result,exit_code,"), "{header}");
+    assert!(line.starts_with("script_monitor,\"a,\"\"b\"\"\",h,\"env=x\\ny,zone=z\","), "{line}");
+    assert!(line.contains(",echo 1; echo 2; exit 4,failure,4,,") && line.ends_with(",1"), "{line}");
+    let (header, line) = csv(&["--output"]);
+    assert!(header.ends_with(",attempts,output") && line.ends_with(",1,1\\n2\\n"), "{header}\n{line}");
+}
+
+#[test]
 fn attempts_and_output_are_shown_and_no_terminal_takes_orders_from_them() {
     let sandbox = Sandbox::new();
     let script = "printf 'one\\n\\033[31mtwo\\377'; exit 4";

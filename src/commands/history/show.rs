@@ -1,13 +1,14 @@
-//! Runs as a table, in full, and as JSON. Pure.
+//! Runs as a table, in full, as JSON and as CSV. Pure.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use crate::commands::labels::{differing, seconds};
+use crate::grouping::GroupingKey;
 use crate::record::RunRecord;
 use crate::registry::PastRun;
-use crate::render::{Align, Column, Table, bytes, duration, one_line, timestamp};
+use crate::render::{Align, Column, Table, bytes, csv_line, duration, one_line, timestamp};
 
 /// Runs, newest first, with the output that was read.
 #[derive(Default)]
@@ -85,6 +86,47 @@ impl History {
             .collect();
         format!("{:#}\n", json!({ "runs": runs }))
     }
+
+    /// For spreadsheets, a header line first. Control characters are escaped, so that one run is always one line.
+    pub fn csv(&self, with_output: bool) -> String {
+        let mut text = String::from(
+            "job,script_name,instance,labels,run_id,command,result,exit_code,signal,start_time_seconds,end_time_seconds,\
+             duration_seconds,cpu_user_seconds,cpu_system_seconds,max_resident_bytes,attempts",
+        );
+        text += if with_output { ",output\n" } else { "\n" };
+        for (PastRun { record, .. }, output) in &self.runs {
+            let label = |name| one_line(record.grouping_key.get(name).unwrap_or_default());
+            let mut cells = vec![
+                label("job"),
+                label("script_name"),
+                label("instance"),
+                other_labels(&record.grouping_key),
+                record.run_id.as_str().to_owned(),
+                one_line(&record.command),
+                record.outcome.to_string(),
+                record.exit_code.to_string(),
+                record.signal.map(|signal| signal.to_string()).unwrap_or_default(),
+                seconds(record.started_at).to_string(),
+                seconds(record.ended_at).to_string(),
+                record.duration.as_secs_f64().to_string(),
+                record.cpu_user.as_secs_f64().to_string(),
+                record.cpu_system.as_secs_f64().to_string(),
+                record.max_resident_bytes.to_string(),
+                record.attempts.len().max(1).to_string(),
+            ];
+            if with_output {
+                cells.push(one_line(&String::from_utf8_lossy(output.as_deref().unwrap_or_default())));
+            }
+            text += &csv_line(cells);
+        }
+        text
+    }
+}
+
+/// The labels that have no column of their own, as `a=b,c=d`.
+fn other_labels(key: &GroupingKey) -> String {
+    let others = key.labels().filter(|(name, _)| !["script_name", "instance"].contains(name));
+    others.map(|(name, value)| format!("{name}={}", one_line(value))).collect::<Vec<_>>().join(",")
 }
 
 fn write_run(text: &mut String, record: &RunRecord, labels: &str, output: Option<&[u8]>) -> std::fmt::Result {

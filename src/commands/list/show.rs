@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::cli::janitor::SortBy;
 use crate::janitor::group::{Damage, Group};
 use crate::janitor::reading::Reading;
-use crate::render::{Align, Column, Table, age_text};
+use crate::render::{Align, Column, Table, age_text, csv_line};
 
 /// Some groups of some gateways.
 pub struct Listing<'a> {
@@ -153,7 +153,7 @@ impl Listing<'_> {
         text
     }
 
-    /// For spreadsheets (RFC 4180, with line feeds), a header line first.
+    /// For spreadsheets, a header line first.
     pub fn csv(&self) -> String {
         let mut text = String::from(
             "gateway,job,script_name,instance,labels,push_time_seconds,push_failure_time_seconds,age_seconds,push,succeeded,\
@@ -181,8 +181,7 @@ impl Listing<'_> {
                 number(record.ttl_seconds),
                 record.damage.join(" "),
             ];
-            let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
-            writeln!(text, "{}", cells.join(",")).expect("writing to a string does not fail");
+            text += &csv_line(cells);
         }
         text
     }
@@ -301,10 +300,6 @@ fn number<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -385,7 +380,5 @@ mod tests {
         check(b"a\nb\x1b[0m", "a\\nb\\u{1b}[0m");
         check(b"caf\xe9\xff", "caf\\xe9\\xff");
         check("é".as_bytes(), "é");
-        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(quoted("plain"), "plain");
     }
 }
