@@ -156,7 +156,7 @@ pub struct ClearArgs {
 #[group(skip)]
 pub struct FlushArgs {
     /// Stay, and do it again at this interval
-    #[arg(id = "flush_loop", long = "loop", value_name = "DURATION", value_parser = value::duration,
+    #[arg(id = "flush_loop", long = "loop", value_name = "DURATION", value_parser = value::interval,
         allow_hyphen_values = true)]
     pub interval: Option<Duration>,
 

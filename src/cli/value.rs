@@ -28,6 +28,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration between two times that something is done.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|interval| match interval {
+        Duration::ZERO => Err("without a pause it would never rest".to_owned()),
+        interval => Ok(interval),
+    })
+}
+
 /// A whole number.
 pub(super) fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "not a whole number".to_owned())

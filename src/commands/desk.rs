@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use super::stored::{Stored, state_dir};
 use crate::config::{Config, Origin, Setting};
 use crate::delivery::{Clients, Courier, Delivery, Failure, Patience};
 use crate::registry::{Registry, RegistryError, StateDir};
@@ -28,15 +29,11 @@ impl Desk {
     /// # Errors
     /// One line: there is no registry to be had.
     pub fn open(config: &Config) -> Result<Self, String> {
-        let path = config.storage.state_dir.as_ref().ok_or("no state folder: name one with --state-dir")?;
-        let (dir, warning) = StateDir::open(path)?;
+        let dir = state_dir(config)?;
         let deadline = Instant::now() + config.push_timeout;
-        let (registry, warnings) = Registry::open(&dir, deadline).map_err(|error| error.to_string())?;
-        for warning in warning.into_iter().chain(warnings) {
-            tracing::warn!("{warning}");
-        }
+        let stored = Stored::open(dir, deadline).map_err(|error| error.to_string())?;
         let driver = Driver::new().map_err(|error| format!("no event loop: {error}"))?;
-        Ok(Self { dir, registry, clients: Clients::new(config), driver, deadline })
+        Ok(Self { dir: stored.state, registry: stored.registry, clients: Clients::new(config), driver, deadline })
     }
 
     /// Does something with a courier, which tries each destination once: a person is waiting.

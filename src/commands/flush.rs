@@ -1,12 +1,14 @@
 //! `jobmon flush`: pay what gateways are still owed.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::list::driver;
+use super::stored::{Stored, existing_state_dir};
 use crate::cli::janitor::FlushArgs;
 use crate::config::Config;
 use crate::delivery::{Clients, Courier, Flushed, Patience};
-use crate::registry::{Errand, Registry, RegistryError, StateDir, journal};
+use crate::registry::{Errand, RegistryError, StateDir};
 use crate::sinks::Driver;
 
 /// How long other processes may keep the registry busy.
@@ -19,41 +21,26 @@ const REGISTRY_PATIENCE: Duration = Duration::from_secs(30);
 pub fn run(args: &FlushArgs, config: &Config) -> ExitCode {
     super::start_logging(config.verbosity);
     super::report_warnings(config);
-    let Some(path) = &config.storage.state_dir else {
-        tracing::error!("no state folder: use --state-dir");
-        return ExitCode::FAILURE;
-    };
-    if !path.exists() {
-        // Nothing ever ran here, so nothing is owed.
-        return ExitCode::SUCCESS;
-    }
-    let state = match StateDir::open(path) {
-        Ok((state, warning)) => {
-            if let Some(warning) = warning {
-                tracing::warn!("{warning}");
-            }
-            state
-        }
-        Err(error) => {
-            tracing::error!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let driver = match Driver::new() {
-        Ok(driver) => driver,
-        Err(error) => {
-            tracing::error!("requests: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(driver) = driver() else { return ExitCode::FAILURE };
     let mut clients = Clients::new(config);
-    let Some(interval) = args.interval else {
-        return code(&round(config, &state, &driver, &mut clients, Patience::TryEachOnce));
-    };
+    let mut state = None;
     loop {
+        if state.is_none() {
+            state = match existing_state_dir(config) {
+                Ok(state) => state,
+                Err(error) => return super::fail(&error),
+            };
+        }
+        let patience = if args.interval.is_some() { Patience::RespectBackoff } else { Patience::TryEachOnce };
+        let code = match &state {
+            Some(state) => code(&round(config, state, &driver, &mut clients, patience)),
+            // Nothing ever ran here, so nothing is owed.
+            None => ExitCode::SUCCESS,
+        };
         // What is left is tried again in the next round; it was said what and why.
-        _ = code(&round(config, &state, &driver, &mut clients, Patience::RespectBackoff));
-        driver.block_on(tokio::time::sleep(interval));
+        let Some(interval) = args.interval else { return code };
+        // A timer is made where its runtime is.
+        driver.block_on(async { tokio::time::sleep(interval).await });
     }
 }
 
@@ -65,20 +52,10 @@ fn round(
     clients: &mut Clients,
     patience: Patience,
 ) -> Result<Flushed, RegistryError> {
-    let (mut registry, warnings) = Registry::open(state, Instant::now() + REGISTRY_PATIENCE)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    let now = SystemTime::now();
-    let leftovers = journal::leftovers(state, None, now);
-    for warning in leftovers.warnings {
-        tracing::warn!("{warning}");
-    }
-    for (run, _) in registry.ingest(leftovers.runs, now)?.runs {
-        tracing::info!("found in the journal: {} of {}", run.outcome, run.grouping_key);
-    }
+    let mut stored = Stored::open(state.clone(), Instant::now() + REGISTRY_PATIENCE)?;
+    stored.ingest_leftovers()?;
     let gateways: Vec<String> = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
-    let mut courier = Courier::new(state, &mut registry, clients, patience, REGISTRY_PATIENCE);
+    let mut courier = Courier::new(state, &mut stored.registry, clients, patience, REGISTRY_PATIENCE);
     driver.block_on(async {
         courier.look_at_all(&gateways).await?;
         courier.flush().await

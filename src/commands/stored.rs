@@ -1,4 +1,4 @@
-//! The registry as `status`, `history` and `logs` read it: what is stored, and what the journal still has to tell.
+//! The registry as every command but `run` opens it: what is stored, and what the journal still has to tell.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,41 +17,65 @@ pub struct Stored {
     pub sound: bool,
 }
 
-/// Opens it; None if nothing was ever recorded, and a line in the log says so.
-///
-/// Runs that were lost become part of the history here as with every other jobmon, so that they are shown.
-pub fn open(config: &Config) -> Result<Option<Stored>, String> {
-    super::start_logging(config.verbosity);
-    super::report_warnings(config);
-    let Some(path) = &config.storage.state_dir else {
-        return Err("no state folder: use --state-dir".to_owned());
-    };
-    if !path.exists() {
-        super::complain(&format!("no runs recorded yet in {}", path.display()));
-        return Ok(None);
+impl Stored {
+    /// Opens the registry of a folder, and makes it where there is none; what was found wrong is said.
+    pub fn open(state: StateDir, deadline: Instant) -> Result<Self, RegistryError> {
+        let (registry, warnings) = Registry::open(&state, deadline)?;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(Self { state, registry, sound: warnings.is_empty() })
     }
+
+    /// Runs that were lost, or could not be recorded when they ended, become part of the history here as with every other
+    /// jobmon.
+    pub fn ingest_leftovers(&mut self) -> Result<(), RegistryError> {
+        let now = SystemTime::now();
+        let leftovers = journal::leftovers(&self.state, None, now);
+        for warning in leftovers.warnings {
+            tracing::warn!("{warning}");
+        }
+        for (run, _) in self.registry.ingest(leftovers.runs, now)?.runs {
+            tracing::info!("found in the journal: {} of {}", run.outcome, run.grouping_key);
+        }
+        Ok(())
+    }
+}
+
+/// The state folder, made where it is missing; what is questionable about it is said.
+pub fn state_dir(config: &Config) -> Result<StateDir, String> {
+    let path = config.storage.state_dir.as_ref().ok_or("no state folder: name one with --state-dir")?;
     let (state, warning) = StateDir::open(path)?;
     if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }
-    let failed = |error: RegistryError| error.to_string();
-    let (mut registry, warnings) = Registry::open(&state, Instant::now() + PATIENCE).map_err(failed)?;
-    let mut sound = warnings.is_empty();
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    Ok(state)
+}
+
+/// The same for who only looks: None if there is no such folder, because nothing was ever recorded.
+pub fn existing_state_dir(config: &Config) -> Result<Option<StateDir>, String> {
+    match &config.storage.state_dir {
+        Some(path) if path.try_exists().is_ok_and(|exists| !exists) => Ok(None),
+        _ => state_dir(config).map(Some),
     }
-    let now = SystemTime::now();
-    let leftovers = journal::leftovers(&state, None, now);
-    for warning in leftovers.warnings {
-        tracing::warn!("{warning}");
-    }
-    if !leftovers.runs.is_empty()
-        && let Err(error) = registry.ingest(leftovers.runs, now)
-    {
+}
+
+/// The registry as `status`, `history` and `logs` read it; None if nothing was ever recorded, and a line says so.
+pub fn open(config: &Config) -> Result<Option<Stored>, String> {
+    super::start_logging(config.verbosity);
+    super::report_warnings(config);
+    let Some(state) = existing_state_dir(config)? else {
+        if let Some(folder) = &config.storage.state_dir {
+            super::complain(&format!("no runs recorded yet in {}", folder.display()));
+        }
+        return Ok(None);
+    };
+    let mut stored = Stored::open(state, Instant::now() + PATIENCE).map_err(|error| error.to_string())?;
+    if let Err(error) = stored.ingest_leftovers() {
         tracing::warn!("{error}; lost runs are not shown");
-        sound = false;
+        stored.sound = false;
     }
-    Ok(Some(Stored { state, registry, sound }))
+    Ok(Some(stored))
 }
 
 /// The groups that were meant.

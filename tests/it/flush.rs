@@ -2,7 +2,7 @@
 
 use crate::delivery_support::{Host, labels, runs, value};
 use crate::harness::faults::{self, Faults};
-use crate::harness::{PATIENCE, Pushgateway, eventually};
+use crate::harness::{PATIENCE, Pushgateway, Sandbox, eventually};
 
 #[test]
 fn nothing_owed_is_nothing_done() {
@@ -10,6 +10,38 @@ fn nothing_owed_is_nothing_done() {
     host.flush().run();
     host.run(&[], "job", &[], &["true"]).run();
     host.flush().run();
+}
+
+#[test]
+fn a_host_without_a_registry_owes_nothing_and_one_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("later");
+    let flush = |words: &[&str]| sandbox.jobmon(["flush"].iter().chain(words)).env("JOBMON_STATE_DIR", &folder);
+    flush(&[]).run();
+    assert!(!folder.exists(), "looking leaves nothing behind");
+    // A service that is started before the first job of its host.
+    let mut gateway = Pushgateway::start();
+    let url = gateway.url();
+    gateway.kill();
+    let service = flush(&["--loop", "20ms", "-g", &url]).signal(libc::SIGTERM).any_stderr().spawn();
+    sandbox.jobmon(["run", "-n", "first", "-g", &url, "--", "true"]).env("JOBMON_STATE_DIR", &folder).run();
+    gateway.restart();
+    eventually(PATIENCE, "the first run to be delivered", || (!gateway.keys().is_empty()).then_some(()));
+    service.send(libc::SIGTERM);
+    service.wait();
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used_is_said() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("a-file", "");
+    let below = file.join("state");
+    for (folder, words) in [(&file, "not a folder"), (&below, "Not a directory (os error 20)")] {
+        let said = format!("jobmon: error: state folder {}: {words}\n", folder.display());
+        for command in ["flush", "status", "history"] {
+            sandbox.jobmon([command]).env("JOBMON_STATE_DIR", folder).code(1).any_stdout().stderr(said.as_str()).run();
+        }
+    }
 }
 
 /// How many pushes a gateway has counted since it was started.

@@ -30,6 +30,7 @@ fn bad_usage_is_one_line_and_125() {
     check(&["touch", "ran"], "unknown subcommand \"touch\": a command to run is written after \"jobmon run --\"");
     check(&["config", "--format", "xml"], "--format \"xml\": not one of table, json");
     check(&["config", "--timeout", "-5s"], "--timeout \"-5s\": a duration cannot be negative");
+    check(&["flush", "--loop", "0s"], "--loop \"0s\": without a pause it would never rest");
     check(&["config", "--timeout", "5"], "--timeout \"5\": a duration needs a unit: 5s for seconds");
     check(&["config", "--signal", "SIGFOO"], "--signal \"SIGFOO\": not a signal such as TERM, RTMIN+1 or 15");
     check(&["config", "--success-codes", "256"], "--success-codes \"256\": \"256\" is not a code from 0 to 255");
