@@ -33,6 +33,7 @@ mod path;
 mod poison;
 mod proxy;
 mod push;
+mod readme;
 mod register;
 mod run;
 mod run_destinations;
