@@ -406,8 +406,16 @@ pub(super) fn textfile_labels(key: &GroupingKey) -> impl Iterator<Item = (&str, 
     key.labels().filter(|(name, _)| *name != "instance")
 }
 
+/// Writes the group's file; one that node_exporter cannot serve is as good as refused.
 pub(super) fn write_textfile(folder: &TextfileDir, key: &GroupingKey, body: &[u8]) -> Result<(), Failure> {
-    folder.write(key, body).map_err(|error| badly_set(format!("{}: {error}", folder.path().display())))
+    folder.write(key, body).map_err(|error| badly_set(error.to_string()))?;
+    match folder.rival(key, body) {
+        None => Ok(()),
+        Some(rival) => Err(Failure::Rejected(format!(
+            "node_exporter serves only one of this group's file and {rival}, because a textfile has no labels job and \
+             instance: give one of the groups a --label of its own, or unregister one"
+        ))),
+    }
 }
 
 /// One request for one state, and what it means. A push that is refused for good leaves no empty group behind.

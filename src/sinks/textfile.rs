@@ -24,11 +24,6 @@ impl TextfileDir {
         Self(path.into())
     }
 
-    /// Where the folder is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
     /// The name of the group's file: `jobmon_NAME_HASH.prom`, NAME the script's as far as it is harmless in a file name,
     /// HASH 16 hexadecimal digits of the whole key.
     pub fn file_name(key: &GroupingKey) -> String {
@@ -55,9 +50,25 @@ impl TextfileDir {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.0.is_dir() && attempt < ATTEMPTS => {
                     attempt += 1;
                 }
-                result => return result.map_err(|error| self.explain(error)),
+                result => return result.map_err(explain),
             }
         }
+    }
+
+    /// The file of another group whose samples have the same labels as those of `body`, the group's own content: the keys
+    /// differ in nothing but what the scrape adds, so node_exporter serves one of the two and drops the other.
+    pub fn rival(&self, key: &GroupingKey, body: &[u8]) -> Option<String> {
+        let own = Self::file_name(key);
+        let same_name = &own[..own.len() - "_0123456789abcdef.prom".len() + 1];
+        let entries = fs::read_dir(&self.0).ok()?.flatten();
+        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        let others = files.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| {
+            *name != own && name.len() == own.len() && name.starts_with(same_name) && name.ends_with(".prom")
+        });
+        let series = first_series(body);
+        let mut rivals =
+            others.filter(|name| fs::read(self.0.join(name)).is_ok_and(|body| first_series(&body) == series));
+        rivals.next()
     }
 
     /// Removes the group's file; `false` if there was none.
@@ -65,7 +76,7 @@ impl TextfileDir {
         match fs::remove_file(self.0.join(Self::file_name(key))) {
             Ok(()) => self.sync().map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(self.explain(error)),
+            Err(error) => Err(explain(error)),
         }
     }
 
@@ -99,18 +110,22 @@ impl TextfileDir {
             }
         }
     }
+}
 
-    fn explain(&self, error: io::Error) -> io::Error {
-        let folder = self.0.display();
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => {
-                ": create it, and have node_exporter read it with --collector.textfile.directory"
-            }
-            io::ErrorKind::PermissionDenied => ": let the user who runs jobmon write there",
-            _ => "",
-        };
-        io::Error::new(error.kind(), format!("textfile folder {folder}: {error}{hint}"))
-    }
+/// Name and labels of the first sample, which every group has.
+fn first_series(body: &[u8]) -> Option<&[u8]> {
+    let line = body.split(|byte| *byte == b'\n').find(|line| !line.starts_with(b"#"))?;
+    line.iter().rposition(|byte| *byte == b' ').map(|end| &line[..end])
+}
+
+/// The error with the next step; the caller knows the folder.
+fn explain(error: io::Error) -> io::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => ": create it, and have node_exporter read it with --collector.textfile.directory",
+        io::ErrorKind::PermissionDenied => ": let the user who runs jobmon write there",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("{error}{hint}"))
 }
 
 /// Creates the file at `path`, which must not exist (a symbolic link is not followed), and returns it locked: the lock
@@ -247,16 +262,30 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_folder_and_the_next_step() {
+    fn errors_name_the_next_step() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
         let error = TextfileDir::new(&missing).write(&key("a"), b"a 1\n").unwrap_err().to_string();
-        assert!(error.starts_with(&format!("textfile folder {}: ", missing.display())), "{error}");
-        assert!(error.contains("create it"), "{error}");
+        assert!(error.starts_with("No such file or directory (os error 2): create it, and have"), "{error}");
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         let error = TextfileDir::new(&file).write(&key("a"), b"a 1\n").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn a_rival_is_a_file_of_the_same_name_with_the_same_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = TextfileDir::new(folder.path());
+        let of_job = |job: &str| GroupingKey::new(LabelValue::new(job).unwrap(), []);
+        let body = |labels: &str| format!("# HELP a b\n# TYPE a gauge\na{{{labels}}} 1\nb 2\n").into_bytes();
+        let (one, other) = (of_job("one"), of_job("other"));
+        sink.write(&one, &body(r#"x="a b""#)).unwrap();
+        let check = |labels: &str, expected: Option<String>| assert_eq!(sink.rival(&other, &body(labels)), expected);
+        check(r#"x="a b""#, Some(TextfileDir::file_name(&one)));
+        check(r#"x="a c""#, None);
+        assert_eq!(sink.rival(&one, &body(r#"x="a b""#)), None, "its own file");
+        assert_eq!(sink.rival(&key("named"), &body(r#"x="a b""#)), None, "another name");
     }
 
     #[test]

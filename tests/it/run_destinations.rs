@@ -186,7 +186,35 @@ fn textfiles_are_served_by_node_exporter_together_with_or_instead_of_a_gateway()
     assert_eq!(gateway.keys().len(), 1);
     let missing = sandbox.path("no-such-folder");
     let line = said(&sandbox, "nowhere", &["--textfile-dir", missing.to_str().unwrap()], &[]);
-    assert!(line.contains("no-such-folder"), "{line}");
+    let folder = missing.display();
+    let next_step = "create it, and have node_exporter read it with --collector.textfile.directory";
+    let expected = format!("textfile:{folder}: No such file or directory (os error 2): {next_step}\n");
+    assert_eq!(line, format!("jobmon: warning: {expected}"));
+}
+
+/// Two jobs of one name, or a host that was renamed: one of the two would go unseen.
+#[test]
+fn groups_that_are_one_in_a_textfile_are_said() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("textfiles");
+    std::fs::create_dir(&folder).unwrap();
+    let run = |options: &[&str]| {
+        let fixed = ["--textfile-dir", folder.to_str().unwrap()];
+        said(&sandbox, "backup", &[&fixed, options].concat(), &[])
+    };
+    let files = || -> Vec<_> { std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    assert_eq!(run(&["-j", "one"]), "");
+    let first = files().remove(0);
+    assert_eq!(run(&["-j", "other", "-l", "zone=b"]), "");
+    let line = run(&["-j", "other"]);
+    let name = first.file_name().unwrap().to_str().unwrap();
+    assert!(line.contains(&format!("serves only one of this group's file and {name}, because")), "{line}");
+    sandbox.jobmon(["status", "-j", "other"]).stdout_contains("give one of the groups a --label of its own").run();
+    assert!(run(&["-j", "one"]).contains("serves only one"));
+    assert_eq!(run(&["-j", "one", "-l", "zone=c"]), "", "nobody else has to wait for that");
+    sandbox.jobmon(["unregister", "-j", "one", "-n", "backup", "--instance", "host1"]).run();
+    assert!(!first.exists());
+    assert_eq!(run(&["-j", "other"]), "");
 }
 
 /// `promtool check metrics` has nothing to say about what a gateway with all kinds of groups exposes of ours.
