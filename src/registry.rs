@@ -268,10 +268,10 @@ impl Registry {
         }
     }
 
-    /// Moves what the write-ahead log holds into the database file, if that would soon have to be done by somebody who
-    /// ends a run. Takes two syncs, or nothing at all; leaves it to the next call where others are at work.
-    pub fn checkpoint(&mut self) -> Result<(), RegistryError> {
-        self.store.checkpoint()
+    /// Empties the write-ahead log if that would soon have to be done by somebody who ends a run. Takes two syncs, or
+    /// nothing at all; leaves it to the next call where others are at work.
+    pub fn empty_log_early(&mut self) {
+        self.store.empty_log_early();
     }
 
     // Groups

@@ -25,9 +25,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::state_dir::{private_file, undo_umask};
 use super::{RegistryError, StateDir, Warning, schema};
 
-/// A process that opens the file alone reads the whole log first, so the log is kept short: a commit that finds this many
-/// pages (of 4 KiB) in it moves them into the database file.
-const LONGEST_LOG: i64 = 64;
+/// A longer log, in bytes, is emptied: 64 frames of a page and its header. A process that opens the database alone reads all
+/// of the log first.
+const LONGEST_LOG: u64 = 64 * (4096 + 24);
 
 /// Which file a path leads to: device and inode.
 type FileId = (u64, u64);
@@ -97,6 +97,7 @@ impl Store {
                 Ok(value)
             })?;
             if file_id(&self.dir.database()).ok() == Some(self.file) {
+                self.empty_log_beyond(LONGEST_LOG);
                 return Ok(done);
             }
             // Somebody removed the file, or set it aside, while we wrote to it.
@@ -104,20 +105,17 @@ impl Store {
         }
     }
 
-    /// Empties the log once it is half as long as may be, if nobody is in the way.
-    pub(super) fn checkpoint(&mut self) -> Result<(), RegistryError> {
-        let pages_left = |mode: &str| {
-            self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-                Ok(row.get::<_, i64>("log")? - row.get::<_, i64>("checkpointed")?)
-            })
-        };
-        let emptied = pages_left("NOOP").and_then(|left| match left >= LONGEST_LOG / 2 {
-            true => pages_left("PASSIVE").map(drop),
-            false => Ok(()),
-        });
-        match emptied {
-            Err(error) if !is_busy(&error) => Err(describe(&self.dir, &error)),
-            _ => Ok(()),
+    /// Empties the log if it is half as long as may be: for when nobody waits, because it takes syncs.
+    pub(super) fn empty_log_early(&self) {
+        self.empty_log_beyond(LONGEST_LOG / 2);
+    }
+
+    /// SQLite's own checkpoints would leave the log as long as it is until a second transaction of the same process: with
+    /// processes that come one by one and write once, each would read a longer one, and write all of it back again.
+    fn empty_log_beyond(&self, length: u64) {
+        if fs::metadata(with_suffix(&self.dir.database(), "-wal")).is_ok_and(|log| log.len() > length) {
+            // Where others read or write just now, the next commit finds it as long.
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }
 
@@ -228,10 +226,10 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::ZERO)?;
     // Without this the last process to close would write the whole log back, every time, with two syncs.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.execute_batch(&format!(
-        "PRAGMA wal_autocheckpoint = {LONGEST_LOG}; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; \
-         PRAGMA synchronous = FULL;"
-    ))?;
+    // The log is kept short by whoever writes.
+    connection.execute_batch(
+        "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL;",
+    )?;
     Ok(connection)
 }
 

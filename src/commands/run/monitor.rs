@@ -151,9 +151,8 @@ impl<'a> Monitor<'a> {
     pub(super) fn prepare(&mut self) {
         if self.try_registry()
             && let Some(registry) = &mut self.registry
-            && let Err(error) = registry.checkpoint()
         {
-            tracing::debug!("{error}");
+            registry.empty_log_early();
         }
         self.build_driver();
         for url in &self.route.gateways {
