@@ -26,6 +26,7 @@ pub(super) fn subcommand_path(root: &clap::Command, args: &[OsString]) -> Vec<St
 
 /// One line for `error`, which arose in the subcommand `path`.
 pub(super) fn one_line(error: &Error, path: &[&str]) -> String {
+    let words = std::iter::once("jobmon").chain(path.iter().copied()).collect::<Vec<_>>().join(" ");
     let written = context(error, ContextKind::InvalidArg);
     let argument = written.as_deref().map(bare);
     let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
@@ -35,6 +36,9 @@ pub(super) fn one_line(error: &Error, path: &[&str]) -> String {
             None if path.first() == Some(&"run") => {
                 format!("unknown option {argument}: what belongs to the command comes after --")
             }
+            None if path.is_empty() => {
+                format!("unknown option {argument}: options of a subcommand are written after its name")
+            }
             None if argument.starts_with('-') => format!("unknown option {argument}"),
             None => format!("unexpected word {argument:?}"),
         },
@@ -42,12 +46,15 @@ pub(super) fn one_line(error: &Error, path: &[&str]) -> String {
             let typed = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             match context(error, ContextKind::SuggestedSubcommand) {
                 Some(suggestion) => format!("unknown subcommand {typed:?}: did you mean {suggestion:?}?"),
-                None => format!("unknown subcommand {typed:?}: a command to run is written after \"jobmon run --\""),
+                None if path.is_empty() => {
+                    format!("unknown subcommand {typed:?}: a command to run is written after \"jobmon run --\"")
+                }
+                None => format!("unknown subcommand {typed:?}"),
             }
         }
         (ErrorKind::MissingSubcommand, _) => {
             let choices = context(error, ContextKind::ValidSubcommand).unwrap_or_default();
-            format!("something is missing after \"jobmon {}\": one of {choices}", path.join(" "))
+            format!("a subcommand is missing after \"{words}\": one of {choices}")
         }
         (ErrorKind::MissingRequiredArgument, Some(argument)) => format!("{argument} is missing"),
         (ErrorKind::InvalidValue, Some(argument)) if value.is_empty() => {
@@ -79,7 +86,6 @@ pub(super) fn one_line(error: &Error, path: &[&str]) -> String {
         }
     };
     let problem: String = problem.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    let words = std::iter::once("jobmon").chain(path.iter().copied()).collect::<Vec<_>>().join(" ");
     format!("{problem} (see \"{words} --help\")")
 }
 

@@ -28,6 +28,12 @@ fn bad_usage_is_one_line_and_125() {
     check(&["run", "--shell", "touch ran", "touch", "ran"], "--shell and COMMAND cannot be used together");
     check(&["rnu", "--", "touch", "ran"], "unknown subcommand \"rnu\"");
     check(&["touch", "ran"], "unknown subcommand \"touch\": a command to run is written after \"jobmon run --\"");
+    check(&["-v"], "a subcommand is missing after \"jobmon\": one of ");
+    check(&["generate", "fortune"], "unknown subcommand \"fortune\" (see \"jobmon generate --help\")");
+    check(
+        &["--state-dir", "x", "status"],
+        "unknown option --state-dir: options of a subcommand are written after its name",
+    );
     check(&["config", "--format", "xml"], "--format \"xml\": not one of table, json");
     check(&["config", "--timeout", "-5s"], "--timeout \"-5s\": a duration cannot be negative");
     check(&["flush", "--loop", "0s"], "--loop \"0s\": without a pause it would never rest");
