@@ -70,7 +70,8 @@ pub struct GroupingArgs {
     ///
     /// Labels of all configuration layers are combined; of one name the highest layer's value stays. Nothing that
     /// changes from run to run (a date, a process id, a commit) belongs here: every new value is a new group that stays
-    /// at the gateway. The variable holds K=V pairs with commas between them.
+    /// at the gateway. K is none of those that jobmon sets itself: job, instance, script_name, result, mode. The variable
+    /// holds K=V pairs with commas between them.
     #[arg(short, long, value_name = "K=V")]
     pub label: Vec<OsString>,
 }
@@ -156,7 +157,8 @@ pub struct ReportArgs {
 
     /// Write the group to a file for node_exporter's textfile collector [env: JOBMON_TEXTFILE_DIR]
     ///
-    /// One file for each group, replaced at once; together with gateways or instead of them.
+    /// One file for each group, replaced at once; together with gateways or instead of them. It has no labels job and
+    /// instance, which the scrape adds, so groups on one host have to differ in another.
     #[arg(long, value_name = "DIR")]
     pub textfile_dir: Option<OsString>,
 
