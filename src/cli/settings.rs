@@ -70,8 +70,8 @@ pub struct GroupingArgs {
     ///
     /// Labels of all configuration layers are combined; of one name the highest layer's value stays. Nothing that
     /// changes from run to run (a date, a process id, a commit) belongs here: every new value is a new group that stays
-    /// at the gateway. K is none of those that jobmon sets itself: job, instance, script_name, result, mode. The variable
-    /// holds K=V pairs with commas between them.
+    /// at the gateway. Names with a meaning of their own cannot be used: job, instance, script_name, result, mode, le,
+    /// quantile. The variable holds K=V pairs with commas between them.
     #[arg(short, long, value_name = "K=V")]
     pub label: Vec<OsString>,
 }

@@ -1,4 +1,4 @@
-//! The registry as every command but `run` opens it: what is stored, and what the journal still has to tell.
+//! The registry as commands open it that show or deliver what is stored, and what the journal still has to tell.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -200,11 +200,14 @@ pub(super) fn label(text: &OsStr) -> Result<Label, Reason> {
     label_pair(name, value)
 }
 
-/// One label of the grouping key; those that have an option of their own are none. Nor are those of jobmon's own metrics:
-/// a Pushgateway puts the group's value in the place of each of theirs, which makes several samples one, and refuses them.
+/// One label of the grouping key; those that have an option of their own are none. Nor are those by which the samples of
+/// one metric differ: a Pushgateway puts the group's value in the place of theirs, which makes them one, and refuses them.
 pub(super) fn label_pair(name: &str, value: &str) -> Result<Label, Reason> {
     match name {
         "result" | "mode" => return Err(format!("label name {name:?} is taken by jobmon's own metrics: use another")),
+        "le" | "quantile" => {
+            return Err(format!("label name {name:?} is taken by histograms and summaries: use another"));
+        }
         "instance" => return Err("label name \"instance\" is taken: use --instance".to_owned()),
         "script_name" => return Err("label name \"script_name\" is taken: use --name".to_owned()),
         _ => {}
@@ -324,6 +327,8 @@ mod tests {
         check(label(OsStr::new("job=v")), Err("--job"));
         check(label(OsStr::new("instance=v")), Err("--instance"));
         check(label(OsStr::new("script_name=v")), Err("--name"));
+        check(label(OsStr::new("le=v")), Err("histograms"));
+        check(label(OsStr::new("quantile=v")), Err("summaries"));
         for name in crate::registry::metrics::FAMILIES.iter().filter_map(|family| family.label) {
             check(label(OsStr::new(&format!("{name}=v"))), Err("is taken by jobmon's own metrics"));
         }

@@ -106,7 +106,7 @@ fn client_certificates_and_a_path_in_front_of_the_gateway() {
 }
 
 #[test]
-fn a_wrong_password_is_said_by_every_run_and_the_result_is_kept() {
+fn a_wrong_password_is_said_and_the_result_is_kept() {
     let (sandbox, upstream) = (Sandbox::new(), Pushgateway::start());
     let nginx = Nginx::in_front_of(&upstream.url()).basic_auth("alice", PASSWORD).start();
     let url = nginx.url();
