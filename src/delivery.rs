@@ -21,5 +21,5 @@ mod strays;
 pub mod unrecorded;
 
 pub use clients::Clients;
-pub use courier::{Courier, Delivery, Failure, Patience, leaves_no_trace};
+pub use courier::{Courier, Delivery, Failure, Patience};
 pub use rounds::Flushed;

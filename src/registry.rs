@@ -181,7 +181,8 @@ impl Registry {
     }
 
     /// A run of this process has ended: adds it to the history, counts it in its group, and owes the new state to the
-    /// destinations of `terms`, and to no others. Survives a power cut once it has returned.
+    /// destinations of `terms`, and to no others; or the deletion of the group, if the terms say so of such an end.
+    /// Survives a power cut once it has returned.
     pub fn remember(
         &mut self,
         record: &RunRecord,
@@ -198,7 +199,10 @@ impl Registry {
                 group.command.clone_from(&record.command);
                 group.state.finish(record, Arrival::Now, 0);
                 groups::store(transaction, &group)?;
-                place(transaction, &group, terms, now)?;
+                match terms.withdraw(record.outcome) {
+                    true => owed::withdraw(transaction, &group, &terms.withdraw_from, now)?,
+                    false => place(transaction, &group, terms, now)?,
+                }
                 owed::state_changed(transaction, &group, &[], now)?;
             }
             Ok(Remembered { group, counted: run.is_some(), retention_due })
@@ -227,8 +231,13 @@ impl Registry {
                 let is_placed = !owed::copies_of(transaction, group.id)?.is_empty();
                 group.state.finish(record, Arrival::Late(now), newer_failures);
                 groups::store(transaction, &group)?;
-                let destinations = terms.destinations.as_deref().filter(|_| !is_placed && !group.retired);
-                owed::state_changed(transaction, &group, destinations.unwrap_or_default(), now)?;
+                let is_newest = group.state.last_run.as_ref().is_some_and(|run| run.started_at == record.started_at);
+                if is_newest && terms.withdraw(record.outcome) {
+                    owed::withdraw(transaction, &group, &terms.withdraw_from, now)?;
+                } else {
+                    let destinations = terms.destinations.as_deref().filter(|_| !is_placed && !group.retired);
+                    owed::state_changed(transaction, &group, destinations.unwrap_or_default(), now)?;
+                }
                 Ok(Some(group.id))
             })?;
             ingested.runs.extend(group.map(|group| (record.clone(), group)));
@@ -349,11 +358,8 @@ impl Registry {
             if !group.retired {
                 group.retire();
                 groups::store(transaction, &group)?;
-                owed::owe(transaction, &group, &[], now)?;
             }
-            for destination in also {
-                owed::begin(transaction, group.id, destination, now)?;
-            }
+            owed::withdraw(transaction, &group, also, now)?;
             Ok(is_known)
         })
     }
@@ -431,6 +437,10 @@ impl Registry {
     /// The group was deleted at the destination on purpose: nothing is owed there until it runs again, and should it come
     /// back by itself, its deletion is. False if this registry does not know the group: it belongs to another host.
     pub fn cleared(&mut self, key: &GroupingKey, destination: &str, now: SystemTime) -> Result<bool, RegistryError> {
+        // Most groups of a gateway are other hosts'.
+        if self.store.read(|transaction| groups::find(transaction, key))?.is_none() {
+            return Ok(false);
+        }
         self.store.write(Durability::PowerCut, |transaction| {
             let Some(group) = groups::find(transaction, key)? else { return Ok(false) };
             owed::cleared(transaction, group.id, destination, now)?;

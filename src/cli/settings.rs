@@ -168,13 +168,15 @@ pub struct ReportArgs {
 
     /// Let the group be deleted when nothing was pushed for this long [env: JOBMON_TTL]
     ///
-    /// Exported as script_ttl_seconds and honoured by "jobmon clear --expired" on any host.
+    /// Exported as script_ttl_seconds and honoured by "jobmon clear --expired" on any host. While a run is in progress the
+    /// group stays, unless the run reported heartbeats and they stopped.
     #[arg(long, visible_alias = "ttl", value_name = "DURATION", allow_hyphen_values = true)]
     pub clear_after: Option<OsString>,
 
     /// Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]
     ///
-    /// For jobs that never run again under this name, such as those of a CI pipeline.
+    /// For jobs that never run again under this name, such as those of a CI pipeline. What an earlier run left is deleted
+    /// too, at every gateway that is named and in the folder of textfiles.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ephemeral: Option<OsString>,
 

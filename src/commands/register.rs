@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use super::desk::{Desk, demand_name, say_what_became};
 use super::terms::{self, Strictness};
 use crate::config::Config;
-use crate::delivery::route::Destination;
 use crate::registry::Terms;
 
 /// Keeps what is expected of a job in the registry and sends it to the gateways, or owes it to them.
@@ -62,9 +61,7 @@ fn try_unregister(config: &Config) -> Result<ExitCode, String> {
     let mut desk = Desk::open(config)?;
     let key = &config.grouping_key;
     // The group may be at any of them: other flags, another spread, another registry.
-    let route = terms::route(config);
-    let mut destinations = route.gateways.clone();
-    destinations.extend(route.textfile_dir.map(|folder| Destination::Textfiles(folder).to_string()));
+    let destinations = terms::route(config).everywhere();
     let is_known = desk.registry.group(key).map_err(|error| error.to_string())?.is_some();
     if !is_known && !may_be_elsewhere(&mut desk, config) {
         return Err(format!("no such job: {key}: this host does not know it, and no configured gateway holds it"));

@@ -98,5 +98,6 @@ pub fn terms(config: &Config, expectations: Expectations, route: &Route, now: Sy
         expectations,
         destinations: (!route.is_empty()).then(|| route.destinations(&config.grouping_key, seed)),
         route: (!route.is_empty()).then(|| route.to_note()),
+        withdraw_from: if config.report.ephemeral { route.everywhere() } else { Vec::new() },
     }
 }

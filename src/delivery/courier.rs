@@ -7,7 +7,6 @@ use super::clients::Clients;
 use super::flight;
 use super::route::{Destination, Route};
 use crate::grouping::GroupingKey;
-use crate::record::Outcome;
 use crate::registry::{
     Copy, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Settlement, Standing, StateDir, Want, journal,
     metrics,
@@ -473,9 +472,4 @@ pub(super) fn judged(answer: Answer) -> Result<(), Failure> {
         }),
         Answer::Poisoned(poison) => Err(pending(&poison.to_string())),
     }
-}
-
-/// Whether a run with this outcome is deleted from its gateways instead of being reported (`--ephemeral`).
-pub fn leaves_no_trace(ephemeral: bool, outcome: Outcome) -> bool {
-    ephemeral && outcome == Outcome::Success
 }

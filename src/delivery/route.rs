@@ -62,6 +62,12 @@ impl Route {
         self.gateways.is_empty() && self.textfile_dir.is_none()
     }
 
+    /// Wherever the group may be sent to, by their names in the registry.
+    pub fn everywhere(&self) -> Vec<String> {
+        let folder = self.textfile_dir.as_ref().map(|folder| Destination::Textfiles(folder.clone()).to_string());
+        self.gateways.iter().cloned().chain(folder).collect()
+    }
+
     /// The destinations that are to hold the group, by their names in the registry. `seed` draws one of several gateways
     /// for [`Spread::Random`].
     pub fn destinations(&self, key: &GroupingKey, seed: u64) -> Vec<String> {

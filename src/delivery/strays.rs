@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::clients::Clients;
 use super::courier::{Courier, Delivery, Failure, badly_set, judged, pending};
 use super::flight;
 use super::route::Destination;
@@ -52,17 +53,9 @@ impl Courier<'_> {
     /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
     async fn delete(&mut self, group: &Group, copy: &Copy, deadline: Instant) -> Delivery {
         let destination = copy.destination.as_str();
-        let result = match Destination::from_name(destination) {
-            Destination::Textfiles(folder) => {
-                TextfileDir::new(folder).remove(&group.key).map(|_| ()).map_err(|error| badly_set(error.to_string()))
-            }
-            Destination::Gateway(url) => match self.clients.get(&url) {
-                Err(setup) => Err(badly_set(setup)),
-                Ok(client) => match delete_and_verify(client, &group.key, deadline).await {
-                    Ok(()) if copy.abandoned => delete_and_verify(client, &group.key, deadline).await,
-                    other => other,
-                },
-            },
+        let result = match delete_at(self.clients, destination, &group.key, deadline).await {
+            Ok(()) if copy.abandoned => delete_at(self.clients, destination, &group.key, deadline).await,
+            other => other,
         };
         let settlement = match &result {
             Ok(()) => Settlement::Deleted,
@@ -77,6 +70,24 @@ impl Courier<'_> {
             tracing::debug!("group {}: {error}", group.key);
         }
         Delivery { destination: destination.to_owned(), result, stand_in: None }
+    }
+}
+
+/// Deletes the group at the destination, and reads back whether it is gone.
+pub(super) async fn delete_at(
+    clients: &mut Clients,
+    destination: &str,
+    key: &GroupingKey,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    match Destination::from_name(destination) {
+        Destination::Textfiles(folder) => {
+            TextfileDir::new(folder).remove(key).map(|_| ()).map_err(|error| badly_set(error.to_string()))
+        }
+        Destination::Gateway(url) => match clients.get(&url) {
+            Err(setup) => Err(badly_set(setup)),
+            Ok(client) => delete_and_verify(client, key, deadline).await,
+        },
     }
 }
 

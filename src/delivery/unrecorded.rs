@@ -11,6 +11,7 @@ use super::clients::Clients;
 use super::courier::{Delivery, Failure, badly_set, judged, send_with_own_metrics, textfile_labels, write_textfile};
 use super::flight;
 use super::route::{Destination, Route};
+use super::strays::delete_at;
 use crate::grouping::GroupingKey;
 use crate::registry::{GroupState, StateDir, metrics};
 use crate::sinks::textfile::TextfileDir;
@@ -66,6 +67,28 @@ pub async fn deliver(
             remove_strays(clients, &stand_ins, key, deadline).await;
         }
         deliveries.push(Delivery { destination: home.clone(), result: at_home, stand_in });
+    }
+    deliveries
+}
+
+/// Deletes the group at these destinations until `deadline`, under the group's lock in `dir`, if there is one.
+pub async fn withdraw(
+    clients: &mut Clients,
+    dir: Option<&StateDir>,
+    key: &GroupingKey,
+    destinations: &[String],
+    deadline: Instant,
+) -> Vec<Delivery> {
+    let _flight = match dir {
+        Some(dir) => flight::take(dir, key, deadline).await,
+        None => None,
+    };
+    let mut deliveries = Vec::new();
+    for (tried, destination) in destinations.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(destinations.len() - tried).unwrap_or(u32::MAX);
+        let result = delete_at(clients, destination, key, Instant::now() + share).await;
+        deliveries.push(Delivery { destination: destination.clone(), result, stand_in: None });
     }
     deliveries
 }

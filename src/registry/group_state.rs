@@ -139,6 +139,17 @@ pub struct Terms {
     /// A note of delivery's to itself: how the destinations were chosen. Kept as it is.
     #[serde(default)]
     pub route: Option<String>,
+    /// Where nothing of the group is to be once a run has succeeded, whoever sent it there (`--ephemeral`): another
+    /// registry may have, that of the container in which the job failed before. Empty for every other job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdraw_from: Vec<String>,
+}
+
+impl Terms {
+    /// Whether a run that ended so is deleted from where it was reported, instead of being reported.
+    pub fn withdraw(&self, outcome: Outcome) -> bool {
+        outcome == Outcome::Success && !self.withdraw_from.is_empty()
+    }
 }
 
 /// Metrics of a job's own, in text format and checked (see [`crate::exposition`]); part of the group, so that whoever
@@ -442,6 +453,7 @@ mod tests {
             },
             destinations: Some(vec!["http://a:9091".into()]),
             route: None,
+            withdraw_from: vec!["http://a:9091".into()],
         };
         let json = serde_json::to_string(&terms).unwrap();
         assert_eq!(serde_json::from_str::<Terms>(&json).unwrap(), terms);

@@ -188,7 +188,7 @@ pub fn leftovers(dir: &StateDir, limit: Option<usize>, now: SystemTime) -> Lefto
             Seen::Vanished(start, last_seen) => {
                 found.runs.push(Leftover { path, record: lost(&start, last_seen), terms: start.terms });
             }
-            Seen::Finished(record, terms) => found.runs.push(Leftover { path, record: *record, terms }),
+            Seen::Finished(record, terms) => found.runs.push(Leftover { path, record: *record, terms: *terms }),
             Seen::Damaged(reason) => found.warnings.extend(set_aside(&path, &reason)),
             Seen::Running(_) | Seen::Ending | Seen::Unknown => {}
         }
@@ -219,7 +219,7 @@ enum Seen {
     /// Its result is written and its jobmon is about to hand it to the database itself.
     Ending,
     Vanished(Box<RunStart>, SystemTime),
-    Finished(Box<RunRecord>, Terms),
+    Finished(Box<RunRecord>, Box<Terms>),
     /// Not a journal file, and nobody is writing it.
     Damaged(String),
     /// Gone meanwhile, being created, unreadable for us, or of a newer jobmon.

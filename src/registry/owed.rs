@@ -179,6 +179,21 @@ pub(super) fn owe(
     Ok(())
 }
 
+/// The group is to be nowhere: its deletion is owed wherever a copy may be, and at the destinations `also`, of which
+/// nothing is known.
+pub(super) fn withdraw(
+    transaction: &Transaction<'_>,
+    group: &Group,
+    also: &[String],
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    owe(transaction, group, &[], now)?;
+    for destination in also {
+        begin(transaction, group.id, destination, now)?;
+    }
+    Ok(())
+}
+
 /// The state is to be at the destination, and is owed unless it is there already. A copy may exist from now on.
 fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: SystemTime) -> rusqlite::Result<()> {
     transaction.execute(

@@ -25,6 +25,7 @@ mod groups;
 mod history;
 mod janitor_support;
 mod job_metrics;
+mod lifetime;
 mod list;
 mod lost;
 mod metrics_exposition;

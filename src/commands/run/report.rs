@@ -7,7 +7,7 @@ use super::monitor::Monitor;
 use super::settings;
 use crate::commands::logging;
 use crate::delivery::unrecorded::{self, Unrecorded};
-use crate::delivery::{Courier, Delivery, Failure, Patience, leaves_no_trace};
+use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::record::{Outcome, RunRecord, SuccessCodes};
 use crate::registry::{GroupState, Registry, RegistryError, StateDir, journal};
 use crate::supervise::{Execution, Job, StopWatch};
@@ -62,9 +62,6 @@ impl Monitor<'_> {
             }
             // A run that did not start says nothing about its metrics.
             record.job_metrics = Some(read.text).filter(|_| record.outcome != Outcome::Skipped);
-        }
-        if leaves_no_trace(self.config.report.ephemeral, record.outcome) {
-            self.start.terms.destinations = Some(Vec::new());
         }
         let kept = self.keep(&record, deadline);
         self.deliver(&mut watch, kept, &record, deadline);
@@ -135,8 +132,7 @@ impl Monitor<'_> {
     }
 
     fn deliver(&mut self, watch: &mut StopWatch, kept: Kept, record: &RunRecord, deadline: Instant) {
-        let is_withdrawn = self.start.terms.destinations.as_ref().is_some_and(Vec::is_empty);
-        if self.route.is_empty() && !is_withdrawn {
+        if self.route.is_empty() {
             return;
         }
         self.build_driver();
@@ -159,6 +155,11 @@ impl Monitor<'_> {
                     }
                     Ok::<_, RegistryError>(deliveries)
                 };
+                until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
+            }
+            (_, dir, _) if self.start.terms.withdraw(record.outcome) => {
+                let everywhere = &self.start.terms.withdraw_from;
+                let work = async { Ok(unrecorded::withdraw(clients, dir.as_ref(), key, everywhere, deadline).await) };
                 until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
             }
             (kept, dir, _) => {

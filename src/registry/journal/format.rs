@@ -26,7 +26,7 @@ pub(super) struct Slot {
 /// What a file says.
 pub(super) enum Contents {
     Started(Box<RunStart>),
-    Finished(Box<RunRecord>, Terms),
+    Finished(Box<RunRecord>, Box<Terms>),
     /// Written by a newer jobmon in a way that this one does not know.
     Newer,
 }
@@ -165,7 +165,7 @@ impl Contents {
             output_tail: line.output.as_deref().and_then(from_hex),
             job_metrics: line.job_metrics,
         };
-        Ok(Self::Finished(Box::new(record), start.terms))
+        Ok(Self::Finished(Box::new(record), Box::new(start.terms)))
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
             file.truncate(slot.offset as usize);
             file.extend(form);
             let Contents::Finished(read, terms) = Contents::parse(&file).unwrap() else { panic!("not finished") };
-            assert_eq!(terms, run.terms);
+            assert_eq!(*terms, run.terms);
             let mut expected = record.clone();
             for attempt in &mut expected.attempts {
                 attempt.duration = Duration::from_nanos(i64::MAX as u64);

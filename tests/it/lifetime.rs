@@ -1,0 +1,105 @@
+//! How long a group lives: until its run has succeeded (`--ephemeral`).
+
+use std::fs;
+use std::path::Path;
+
+use jobmon::record::Outcome;
+use rusqlite::Connection;
+
+use crate::delivery_support::{Host, holders, value};
+use crate::harness::{PATIENCE, Pushgateway, eventually};
+
+/// A job that goes on until it may end.
+const UNTIL_TOLD: [&str; 3] = ["sh", "-c", "until [ -e ../go ]; do sleep 0.01; done"];
+
+fn files(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+/// "delete the group when the run has succeeded (for CI jobs that will never run again), keep it when it failed"
+#[test]
+fn a_group_is_kept_when_its_run_failed_and_goes_when_one_has_succeeded() {
+    let (host, one, other) = (Host::new(), Pushgateway::start(), Pushgateway::start());
+    let folder = host.sandbox.path("textfiles");
+    fs::create_dir(&folder).unwrap();
+    let (here, there) = (one.url(), other.url());
+    let ephemeral = ["--ephemeral", "--textfile-dir", folder.to_str().unwrap()];
+    let run = |host: &Host, spread: &str, command: &str| {
+        host.run(&[&here, &there], "ci", &[&ephemeral[..], &["--spread", spread]].concat(), &[command])
+    };
+    for gateway in [&one, &other] {
+        assert_eq!(gateway.put("/metrics/job/script_monitor/instance/host1", "innocent 1\n"), 200);
+    }
+    run(&host, "all", "false").code(1).run();
+    assert_eq!((holders(&[&one, &other], "ci"), files(&folder)), (vec![0, 1], 1));
+    run(&host, "all", "true").run();
+    assert_eq!((holders(&[&one, &other], "ci"), files(&folder)), (vec![], 0));
+
+    // The next run is in a container of its own, which knows nothing of the one before.
+    run(&host, "all", "false").code(1).run();
+    let fresh = Host::new();
+    run(&fresh, "hash", "true").run();
+    assert_eq!((holders(&[&one, &other], "ci"), files(&folder)), (vec![], 0));
+    assert_eq!(fresh.owed(), Vec::<String>::new());
+    assert_eq!(fresh.outcomes("ci"), [Outcome::Success], "its history stays");
+    assert_eq!((one.keys().len(), other.keys().len()), (1, 1), "groups of others stay");
+}
+
+#[test]
+fn a_run_that_was_announced_is_taken_back() {
+    let (host, gateway) = (Host::new(), Pushgateway::start());
+    let job = host.run(&[&gateway.url()], "ci", &["--ephemeral"], &UNTIL_TOLD).spawn();
+    eventually(PATIENCE, "the announcement", || (value(&gateway, "ci", "script_running") == Some(1.0)).then_some(()));
+    host.sandbox.write("go", "");
+    job.wait();
+    assert!(gateway.keys().is_empty(), "{:?}", gateway.keys());
+}
+
+#[test]
+fn a_deletion_that_a_gateway_missed_is_owed() {
+    let host = Host::new();
+    let file = format!("--persistence.file={}", host.sandbox.path("gateway.data").display());
+    let mut gateway = Pushgateway::start_with(&[&file]);
+    let url = gateway.url();
+    host.run(&[&url], "ci", &["--ephemeral"], &["false"]).code(1).run();
+    gateway.stop();
+    host.run(&[&url], "ci", &["--ephemeral"], &["true"]).run();
+    assert_eq!(host.owed(), [format!("delete {url}")]);
+    gateway.restart();
+    assert_eq!(holders(&[&gateway], "ci"), [0], "from its file");
+    host.flush().run();
+    assert_eq!((holders(&[&gateway], "ci"), host.owed()), (vec![], vec![]));
+    // What it holds in its file is that of before: it brings the group back, and loses it again.
+    gateway.kill();
+    gateway.restart();
+    host.flush().run();
+    assert_eq!(holders(&[&gateway], "ci"), Vec::<usize>::new());
+}
+
+#[test]
+fn without_a_usable_registry_the_group_goes_too_and_does_not_come_back() {
+    let (host, gateway) = (Host::new(), Pushgateway::start());
+    let url = gateway.url();
+    let run = |command: &str| host.run(&[&url], "ci", &["--ephemeral"], &[command]);
+    let nowhere = |command: &str| run(command).env("JOBMON_STATE_DIR", "/dev/null/state").any_stderr();
+    nowhere("false").code(1).run();
+    assert_eq!(holders(&[&gateway], "ci"), [0]);
+    nowhere("true").run();
+    assert_eq!(holders(&[&gateway], "ci"), Vec::<usize>::new());
+
+    run("false").code(1).run();
+    let set_version = |version: i64| {
+        let connection = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
+        let before: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        before
+    };
+    let version = set_version(1_000);
+    run("true").stderr_contains("the result waits in").run();
+    assert_eq!(holders(&[&gateway], "ci"), Vec::<usize>::new());
+    set_version(version);
+    host.run(&[&url], "other", &[], &["true"]).run();
+    assert_eq!(host.outcomes("ci"), [Outcome::Failure, Outcome::Success]);
+    host.flush().run();
+    assert_eq!((holders(&[&gateway], "ci"), host.owed()), (vec![], vec![]));
+}
