@@ -4,7 +4,6 @@
 //! object with the keys `labels` and `last_push_successful` *among the names of its metrics*, so a metric of such a name
 //! takes the place of that key.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -107,7 +106,9 @@ impl<'a> Groups<'a> {
 
     /// Takes the next piece and hands out every group that is complete.
     pub fn feed(&mut self, piece: &[u8], each: &mut dyn FnMut(Group)) -> Result<(), ListError> {
-        for byte in piece {
+        // Where in this piece the present group begins, if it is one.
+        let mut begin = (self.depth >= 3).then_some(0);
+        for (position, byte) in piece.iter().enumerate() {
             let outside = self.depth;
             if self.in_string {
                 self.in_string = self.escaped || *byte != b'"';
@@ -122,14 +123,11 @@ impl<'a> Groups<'a> {
             }
             // Depth 1 is the answer's object, 2 its array `data`, 3 a group.
             if outside >= 3 || self.depth >= 3 {
-                if self.group.len() >= MAX_GROUP {
-                    return Err(ListError::Foreign);
-                }
-                self.group.push(*byte);
+                let first = *begin.get_or_insert(position);
                 if self.depth == 2 {
-                    let group = read_group(&self.group, self.wanted).map_err(|_| ListError::Foreign)?;
-                    self.group.clear();
-                    each(group);
+                    let end = &piece[first..=position];
+                    each(self.complete(end).map_err(|_| ListError::Foreign)?);
+                    begin = None;
                 }
             } else {
                 // What stands between the groups grows with their number.
@@ -142,7 +140,21 @@ impl<'a> Groups<'a> {
                 }
             }
         }
-        Ok(())
+        if let Some(first) = begin {
+            self.group.extend_from_slice(&piece[first..]);
+        }
+        if self.group.len() > MAX_GROUP { Err(ListError::Foreign) } else { Ok(()) }
+    }
+
+    /// The group that ends with `end`; one that came in a single piece is not copied.
+    fn complete(&mut self, end: &[u8]) -> Result<Group, serde_json::Error> {
+        if self.group.is_empty() {
+            return read_group(end, self.wanted);
+        }
+        self.group.extend_from_slice(end);
+        let group = read_group(&self.group, self.wanted);
+        self.group.clear();
+        group
     }
 
     /// Whether the answer was whole and a list of groups.
@@ -216,10 +228,11 @@ struct Family<'a> {
 
 #[derive(Deserialize)]
 struct Metric<'a> {
-    #[serde(borrow, default)]
-    labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    /// Of most metrics nobody asks for these two.
     #[serde(borrow)]
-    value: Option<Cow<'a, str>>,
+    labels: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
     #[serde(default)]
     quantiles: BTreeMap<String, IgnoredAny>,
     #[serde(default)]
@@ -246,11 +259,12 @@ impl Metric<'_> {
     }
 
     fn number(&self) -> f64 {
-        self.value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
+        let value = self.value.and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+        value.and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
     }
 
     fn owned_labels(&self) -> BTreeMap<String, String> {
-        self.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        self.labels.and_then(|labels| serde_json::from_str(labels.get()).ok()).unwrap_or_default()
     }
 }
 
@@ -308,16 +322,16 @@ impl<'de> Visitor<'de> for GroupVisitor<'_> {
         let mut group = RawGroup::default();
         while let Some(name) = map.next_key::<String>()? {
             let json: &RawValue = map.next_value()?;
-            match serde_json::from_str(json.get()) {
-                // A family holds more than texts.
-                Ok(labels) if name == "labels" => {
-                    group.labels = Some(labels);
-                    group.labels_replaced = shows_replaced_byte(json.get());
-                }
-                _ if name == "last_push_successful" && matches!(json.get(), "true" | "false") => {
-                    group.last_push_successful = Some(json.get() == "true");
-                }
-                _ => self.take(&mut group, &name, json),
+            // A family holds more than texts.
+            if name == "labels"
+                && let Ok(labels) = serde_json::from_str(json.get())
+            {
+                group.labels = Some(labels);
+                group.labels_replaced = shows_replaced_byte(json.get());
+            } else if name == "last_push_successful" && matches!(json.get(), "true" | "false") {
+                group.last_push_successful = Some(json.get() == "true");
+            } else {
+                self.take(&mut group, &name, json);
             }
         }
         Ok(group)
