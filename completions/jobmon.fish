@@ -168,7 +168,7 @@ size\t'The number of samples, largest first'
 result\t'The last result, failures first'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l format -d 'Output format' -r -f -a "table\t'A table for people'
 json\t'One JSON document'
-csv\t'Comma-separated values with a header line'"
+csv\t'Comma-separated values with a header line; what a spreadsheet would take for a formula has an apostrophe before it'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l max-samples -d 'Warn about a gateway that holds more samples than this' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r

@@ -4,6 +4,7 @@
 //! mail or a log is the same as on a terminal.
 
 mod table;
+mod width;
 
 use std::time::{Duration, SystemTime};
 
@@ -59,38 +60,16 @@ pub fn bytes(size: u64) -> String {
     format!("{value:.1} {}", units[unit])
 }
 
-/// One line of comma-separated values (RFC 4180, with a line feed).
+/// One line of comma-separated values (RFC 4180, with a line feed). What a spreadsheet would carry out becomes text: others
+/// choose labels and commands, and whoever opens the list trusts it.
 pub fn csv_line<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> String {
-    let quoted = |cell: S| {
+    let safe = |cell: S| {
         let cell = cell.as_ref();
-        if cell.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell.to_owned()
-        }
+        let is_formula = cell.starts_with(['=', '+', '-', '@']) && cell.parse::<f64>().is_err();
+        let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
+        if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
     };
-    cells.into_iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
-}
-
-/// How many columns of a terminal the text takes: two for each character of the wide scripts and for emoji, none for a mark
-/// on the character before it.
-fn columns(text: &str) -> usize {
-    text.chars().map(columns_of).sum()
-}
-
-fn columns_of(character: char) -> usize {
-    match character {
-        '\0'..='\u{2ff}' => 1,
-        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{64b}'..='\u{65f}' => 0,
-        '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' => 0,
-        '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{e0100}'..='\u{e01ef}' => 0,
-        '\u{303f}' => 1,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{a960}'..='\u{a97c}' | '\u{ac00}'..='\u{d7a3}' => 2,
-        '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' => 2,
-        '\u{1f300}'..='\u{1f64f}' | '\u{1f680}'..='\u{1f6ff}' | '\u{1f900}'..='\u{1faff}' => 2,
-        '\u{20000}'..='\u{3fffd}' => 2,
-        _ => 1,
-    }
+    cells.into_iter().map(safe).collect::<Vec<_>>().join(",") + "\n"
 }
 
 /// Text on one line: control characters (and the escape character of terminals) are escaped as Rust does.
@@ -99,16 +78,34 @@ pub fn one_line(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\\' => line.push('\\'),
-            shown if !shown.is_control() && !is_invisible(shown) => line.push(shown),
+            shown if !is_hidden(shown) => line.push(shown),
             hidden => line.extend(hidden.escape_default()),
         }
     }
     line
 }
 
-/// Characters that change how the text around them is shown (line separators, bidirectional overrides).
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+/// A JSON document in which no text gives orders to a terminal: what JSON lets stand as it is, and [`one_line`] does not,
+/// is escaped as JSON does. To a program it is the same document.
+pub fn harmless_json(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for character in document.chars() {
+        // Line feeds stand between the values; within texts they are escaped already.
+        if character == '\n' || !is_hidden(character) {
+            safe.push(character);
+        } else {
+            safe.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    safe
+}
+
+/// Characters that are not shown themselves, or change how the text around them is shown: control characters, line
+/// separators, bidirectional overrides, tags.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// RFC 3339 as humantime writes it ends with the year 9999 and begins with 1970.
@@ -168,23 +165,12 @@ mod tests {
     fn cells_of_csv_are_quoted_where_they_must_be() {
         assert_eq!(csv_line(["plain", "a b", ""]), "plain,a b,\n");
         assert_eq!(csv_line(["a,\"b\"", "c\nd"]), "\"a,\"\"b\"\"\",\"c\nd\"\n");
-    }
-
-    #[test]
-    fn text_is_as_wide_as_a_terminal_shows_it() {
-        let check = |text: &str, expected: usize| assert_eq!(columns(text), expected, "{text}");
-        check("", 0);
-        check("backup.sh", 9);
-        check("é", 1);
-        check("e\u{301}", 1);
-        check("日本語", 6);
-        check("ﾊﾝｶｸ", 4);
-        check("🦀", 2);
-        check("한글", 4);
+        assert_eq!(csv_line(["=1+1", "a=1", "-1.5", "-x,y"]), "'=1+1,a=1,-1.5,\"'-x,y\"\n");
     }
 
     #[test]
     fn control_characters_cannot_reach_a_terminal() {
         assert_eq!(one_line("a\nb\x1b[31m\u{202e}é \\"), "a\\nb\\u{1b}[31m\\u{202e}é \\");
+        assert_eq!(harmless_json("{\"\u{9b}31m\":\n\"é\u{e0041}\"}"), "{\"\\u009b31m\":\n\"é\\udb40\\udc41\"}");
     }
 }

@@ -26,7 +26,7 @@ pub enum ListingFormat {
     Table,
     /// One JSON document.
     Json,
-    /// Comma-separated values with a header line.
+    /// Comma-separated values with a header line; what a spreadsheet would take for a formula has an apostrophe before it.
     Csv,
 }
 

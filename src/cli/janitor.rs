@@ -49,6 +49,8 @@ pub struct SelectorArgs {
     pub ghost: bool,
 
     /// Groups whose time to live (script_ttl_seconds) is over
+    ///
+    /// Not those with a run in progress, unless it reported heartbeats and they stopped.
     #[arg(long)]
     pub expired: bool,
 

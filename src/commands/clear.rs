@@ -39,8 +39,10 @@ pub fn run(args: &ClearArgs, config: &Config) -> ExitCode {
     let readings = read_all(&driver, &mut clients, config);
     let complete = readings.len() == config.gateways.len();
     let now = SystemTime::now();
-    let plans: Vec<(&str, Plan<'_>)> =
-        readings.iter().map(|(url, reading)| (url.as_str(), plan(&reading.groups, &policy, now))).collect();
+    let plans: Vec<(&str, Plan<'_>)> = readings
+        .iter()
+        .map(|(url, reading)| (url.as_str(), plan(&reading.groups, &policy, reading.now(now))))
+        .collect();
     let planned = plans.iter().map(|(_, plan)| plan.deletions.len()).sum::<usize>();
     let printed = super::print(&shown(&readings, &plans, args.dry_run, now), ExitCode::SUCCESS);
     let ending = |well: bool| if well && complete { printed } else { ExitCode::FAILURE };
@@ -115,15 +117,23 @@ fn has(groups: usize) -> String {
     if groups == 1 { "1 group has".to_owned() } else { format!("{groups} groups have") }
 }
 
-/// Asks, if there is somebody to ask.
+/// Asks, if there is somebody to ask: a person who sends the plan into a file or a pager is one.
 fn agreed(planned: usize) -> bool {
-    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let is_seen = io::stderr().is_terminal() || io::stdout().is_terminal();
+    if !(io::stdin().is_terminal() && is_seen) {
         return true;
     }
-    let mut stdout = io::stdout().lock();
-    let asked = write!(stdout, "Delete these {planned} groups? [y/N] ").and_then(|()| stdout.flush());
+    let question = format!("Delete these {planned} groups? [y/N] ");
+    let asked = match io::stderr().is_terminal() {
+        true => io::stderr().write_all(question.as_bytes()),
+        false => io::stdout().write_all(question.as_bytes()).and_then(|()| io::stdout().flush()),
+    };
     let mut answer = String::new();
     let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
+    if !answer.ends_with('\n') {
+        // Ctrl-D: what is said next gets a line of its own.
+        writeln!(io::stderr()).unwrap_or_default();
+    }
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 

@@ -10,6 +10,7 @@ use crate::config::{Config, Origin, Setting};
 use crate::delivery::Clients;
 use crate::janitor::group::Group;
 use crate::janitor::reading::{Reading, read};
+use crate::render::age_text;
 use crate::sinks::Driver;
 
 pub(super) mod show;
@@ -33,7 +34,8 @@ pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
     let now = SystemTime::now();
     let mut listing = Listing { now, rows: Vec::new(), totals: Vec::new() };
     for (gateway, reading) in &readings {
-        let selected: Vec<&Group> = reading.groups.iter().filter(|group| selector.selects(group, now)).collect();
+        let is_selected = |group: &&Group| selector.selects(group, reading.now(now));
+        let selected: Vec<&Group> = reading.groups.iter().filter(is_selected).collect();
         listing.totals.push(Total::new(gateway, reading, &selected));
         listing.rows.extend(selected.into_iter().map(|group| (gateway.as_str(), group)));
         warn_of(gateway, reading, args.max_samples);
@@ -72,16 +74,30 @@ pub(super) fn patience(config: &Config) -> Duration {
 pub(super) fn read_all(driver: &Driver, clients: &mut Clients, config: &Config) -> Vec<(String, Reading)> {
     let mut readings = Vec::new();
     for gateway in &config.gateways {
+        let before = SystemTime::now();
         let read = clients.get(gateway.url()).and_then(|client| {
             let deadline = Instant::now() + patience(config);
             driver.block_on(read(client, deadline)).map_err(|error| error.to_string())
         });
         match read {
-            Ok(reading) => readings.push((gateway.url().to_owned(), reading)),
+            Ok(reading) => {
+                if let Some(words) = reading.date.and_then(|date| clock_error(date, before, SystemTime::now())) {
+                    tracing::warn!("{gateway}: its clock is {words} that of this host, and ages are off by that");
+                }
+                readings.push((gateway.url().to_owned(), reading));
+            }
             Err(error) => tracing::error!("{gateway}: {error}"),
         }
     }
     readings
+}
+
+/// How far the clock of a gateway, which said `date` between two moments here, is off in words; `None` if not worth a word.
+fn clock_error(date: SystemTime, before: SystemTime, after: SystemTime) -> Option<String> {
+    let limit = Duration::from_secs(60);
+    let (behind, ahead) = (before.duration_since(date), date.duration_since(after));
+    let words = |error: Duration, word: &str| (error > limit).then(|| format!("{} {word}", age_text(error)));
+    behind.ok().and_then(|error| words(error, "behind")).or_else(|| words(ahead.ok()?, "ahead of"))
 }
 
 /// What somebody should know of a gateway although nobody asked.

@@ -196,7 +196,7 @@ impl<'a> Work<'a, '_> {
         patience: Duration,
     ) -> bool {
         let current = self.find(reading, group);
-        match second_look(group, current, policy, SystemTime::now()) {
+        match second_look(group, current, policy, reading.now(SystemTime::now())) {
             SecondLook::Delete => {}
             SecondLook::Gone => {
                 self.tally.deleted += 1;

@@ -60,7 +60,12 @@ pub struct LastRun {
     pub exit_code: Option<i32>,
     /// `script_running`: runs in progress.
     pub running: u32,
+    /// `script_heartbeat_interval_seconds`: how often a run in progress reports; `None` = it does not.
+    pub heartbeat: Option<Duration>,
 }
+
+/// After so many heartbeats that did not come, a run in progress is taken for lost.
+const MISSED_HEARTBEATS: u32 = 3;
 
 impl Damage {
     /// The word for it in documents.
@@ -92,8 +97,18 @@ impl Group {
     }
 
     /// Whether its time to live is over.
+    ///
+    /// The silence of a run in progress is no sign that nobody needs the group: with it, the alert on a run that hangs
+    /// would go. Only where runs report now and then, silence means that the run is gone.
     pub fn is_expired(&self, now: SystemTime) -> bool {
-        matches!((self.ttl, self.age(now)), (Some(ttl), Some(age)) if age > ttl)
+        let (Some(ttl), Some(age)) = (self.ttl, self.age(now)) else { return false };
+        let is_silent = match self.last_run {
+            LastRun { running: 0, .. } => true,
+            LastRun { heartbeat, .. } => {
+                heartbeat.is_some_and(|interval| age > interval.saturating_mul(MISSED_HEARTBEATS))
+            }
+        };
+        is_silent && age > ttl
     }
 
     /// Whether no push to it was ever accepted.
@@ -131,9 +146,16 @@ pub fn without_empty_instance(key: &RawKey) -> Option<RawKey> {
 
 /// Fills in what shows only when all groups of a gateway are seen together, and settles identities that this settles.
 pub fn diagnose(groups: &mut [Group]) {
-    let exact = groups.iter().filter(|group| group.identity == Identity::Exact);
-    let known: BTreeSet<RawKey> = exact.map(|group| group.key.clone()).collect();
-    for group in groups.iter_mut().filter(|group| group.identity == Identity::InstanceInDoubt) {
+    let is_doubtful = |group: &Group| group.identity == Identity::InstanceInDoubt;
+    // Of most gateways there is nothing to settle, and copies of all keys would be half of what they need.
+    let known: BTreeSet<RawKey> = match groups.iter().any(is_doubtful) {
+        true => {
+            let exact = groups.iter().filter(|group| group.identity == Identity::Exact);
+            exact.map(|group| group.key.clone()).collect()
+        }
+        false => BTreeSet::new(),
+    };
+    for group in groups.iter_mut().filter(|group| is_doubtful(group)) {
         // Keys are unique, so a candidate that another group has is not this one's.
         if known.contains(&group.key) {
             group.key = with_empty_instance(&group.key);
@@ -142,13 +164,14 @@ pub fn diagnose(groups: &mut [Group]) {
             group.identity = Identity::Exact;
         }
     }
-    let keys: BTreeSet<RawKey> =
-        groups.iter().filter(|group| group.key.get("instance").is_none()).map(|group| group.key.clone()).collect();
+    let shadowed: BTreeSet<RawKey> = groups.iter().filter_map(|group| without_empty_instance(&group.key)).collect();
+    let twins: BTreeSet<RawKey> =
+        groups.iter().filter(|group| shadowed.contains(&group.key)).map(|group| group.key.clone()).collect();
     for group in groups {
         if group.is_ghost() {
             group.damage.insert(Damage::Ghost);
         }
-        if without_empty_instance(&group.key).is_some_and(|twin| keys.contains(&twin)) {
+        if without_empty_instance(&group.key).is_some_and(|twin| twins.contains(&twin)) {
             group.damage.insert(Damage::EmptyInstanceTwin);
         }
     }
@@ -201,6 +224,24 @@ pub(crate) mod tests {
         assert!(!early.is_expired(at(999)));
         assert!(!early.is_expired(at(1001)), "exactly at the limit is not over it");
         assert!(early.is_expired(at(1002)));
+    }
+
+    #[test]
+    fn a_run_in_progress_does_not_expire_unless_its_heartbeats_stopped() {
+        let check = |running: u32, heartbeat: Option<u64>, age: u64, expected: bool| {
+            let mut group = group(&[("job", "j")], 1000);
+            group.ttl = Some(Duration::from_secs(60));
+            group.last_run = LastRun { running, heartbeat: heartbeat.map(Duration::from_secs), ..LastRun::default() };
+            assert_eq!(group.is_expired(at(1000 + age)), expected, "{running} {heartbeat:?} {age}");
+        };
+        check(0, None, 61, true);
+        check(0, Some(3600), 61, true);
+        check(1, None, 61, false);
+        check(1, None, 1_000_000, false);
+        check(1, Some(10), 60, false);
+        check(1, Some(10), 61, true);
+        check(1, Some(3600), 61, false);
+        check(2, Some(3600), 10_801, true);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use super::selector::text_of;
 use crate::sinks::pushgateway::{self, Client, Complaint, ComplaintKind, RawKey, ReadError};
 
 /// The metrics whose values a [`Group`] keeps.
-const WANTED: &[&str] = &["script_result", "script_exit_code", "script_running", "script_ttl_seconds"];
+const WANTED: &[&str] =
+    &["script_result", "script_exit_code", "script_running", "script_heartbeat_interval_seconds", "script_ttl_seconds"];
 
 /// All groups of one gateway.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,14 +27,20 @@ pub struct Reading {
     pub nameless: u64,
     /// The samples of all groups.
     pub samples: u64,
+    /// What the gateway's clock said, to the second: the clock that the times of its groups are by.
+    pub date: Option<SystemTime>,
 }
+
+/// So far the clocks of a gateway and of this host may differ without being taken for wrong: the gateway tells its own to
+/// the second.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Reads all groups of a gateway: one request, and a second one if a label has bytes that the first does not show.
 ///
 /// Works on a disabled gateway too.
 pub async fn read(client: &Client, deadline: Instant) -> Result<Reading, ReadError> {
     let mut reading = Reading::default();
-    client.groups(WANTED, deadline, |group| reading.add(group)).await?;
+    reading.date = client.groups(WANTED, deadline, |group| reading.add(group)).await?;
     if reading.groups.iter().any(|group| group.identity == Identity::BytesUnknown)
         && let Err(ReadError::Poisoned(poison)) = client.check_scrape(deadline).await
     {
@@ -44,6 +51,12 @@ pub async fn read(client: &Client, deadline: Instant) -> Result<Reading, ReadErr
 }
 
 impl Reading {
+    /// The time to which ages count where something is deleted by its age: `here`, or the gateway's, whichever is behind.
+    /// A clock that is ahead would make everything old.
+    pub fn now(&self, here: SystemTime) -> SystemTime {
+        self.date.and_then(|there| there.checked_add(CLOCK_TOLERANCE)).map_or(here, |there| here.min(there))
+    }
+
     /// The group with this key.
     pub fn get(&self, key: &RawKey) -> Option<&Group> {
         self.groups.binary_search_by(|group| group.key.cmp(key)).ok().map(|position| &self.groups[position])
@@ -117,10 +130,7 @@ fn of_api(group: pushgateway::Group) -> Option<Group> {
         push_failure_time,
         last_push_successful: !group.last_push_failed,
         last_run: last_run(|name| group.value(name)),
-        ttl: group
-            .value("script_ttl_seconds")
-            .filter(|ttl| *ttl > 0.0)
-            .and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()),
+        ttl: group.value("script_ttl_seconds").and_then(interval),
         samples: group.samples as u64,
         damage: group.replaced_bytes.then_some(Damage::InvalidUtf8).into_iter().collect::<BTreeSet<_>>(),
         key: RawKey::new(group.labels),
@@ -133,13 +143,18 @@ fn last_run(value: impl Fn(&str) -> Option<f64>) -> LastRun {
         .map(|code| code as i32);
     let result = value("script_result").filter(|result| !result.is_nan()).map(|result| result >= 1.0);
     let running = value("script_running").filter(|running| *running > 0.0).unwrap_or_default();
-    LastRun { succeeded: result.or(exit_code.map(|code| code == 0)), exit_code, running: running as u32 }
+    let heartbeat = value("script_heartbeat_interval_seconds").and_then(interval);
+    LastRun { succeeded: result.or(exit_code.map(|code| code == 0)), exit_code, running: running as u32, heartbeat }
+}
+
+/// Seconds as a duration, unless they are none.
+fn interval(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|interval| !interval.is_zero())
 }
 
 /// Seconds since 1970 as a time; 0 and what is no time at all is "never".
 fn time(seconds: f64) -> Option<SystemTime> {
-    let since = Duration::try_from_secs_f64(seconds).ok().filter(|since| !since.is_zero())?;
-    SystemTime::UNIX_EPOCH.checked_add(since)
+    SystemTime::UNIX_EPOCH.checked_add(interval(seconds)?)
 }
 
 #[cfg(test)]
@@ -189,7 +204,7 @@ mod tests {
         assert_eq!((pushed.as_secs(), pushed.subsec_micros() / 10), (1_795_404_265, 44369));
         assert_eq!(group.push_failure_time, None);
         assert!(group.last_push_successful && group.damage.is_empty());
-        assert_eq!(group.last_run, LastRun { succeeded: Some(false), exit_code: Some(3), running: 1 });
+        assert_eq!(group.last_run, LastRun { succeeded: Some(false), exit_code: Some(3), running: 1, heartbeat: None });
         assert_eq!((group.ttl, group.samples), (Some(Duration::from_secs(3600)), 6));
     }
 
@@ -220,6 +235,20 @@ mod tests {
             assert!(group.is_ghost() && group.damage.contains(&Damage::Ghost));
             assert_eq!(only(&json("script_ttl_seconds")).ttl, None, "{value}");
         }
+    }
+
+    #[test]
+    fn ages_count_to_the_clock_that_is_behind() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let check = |date: Option<u64>, here: u64, expected: u64| {
+            let reading = Reading { date: date.map(at), ..Reading::default() };
+            assert_eq!(reading.now(at(here)), at(expected), "{date:?} {here}");
+        };
+        check(None, 1000, 1000);
+        check(Some(1000), 1000, 1000);
+        check(Some(999), 1000, 1000);
+        check(Some(900), 1000, 902);
+        check(Some(9000), 1000, 1000);
     }
 
     #[test]

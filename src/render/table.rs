@@ -1,6 +1,7 @@
 //! Tables of plain text that fit a width.
 
-use super::{columns, columns_of, one_line};
+use super::one_line;
+use super::width::{beginning, width as columns_of};
 
 /// On which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +67,9 @@ impl Table {
         for row in std::iter::once(&titles).chain(&self.rows) {
             let mut line = String::new();
             for (n, cell) in row.iter().enumerate() {
-                let column = &self.columns[n];
-                let cell = shorten(cell, widths[n]);
-                let padding = " ".repeat(widths[n] - columns(&cell));
+                let (column, width) = (&self.columns[n], widths[n]);
+                let cell = shorten(cell, width);
+                let padding = " ".repeat(width.saturating_sub(columns_of(&cell)));
                 if n > 0 {
                     line.push_str("  ");
                 }
@@ -86,8 +87,8 @@ impl Table {
     fn widths(&self, limit: Option<usize>) -> Vec<usize> {
         let mut widths: Vec<usize> = (0..self.columns.len())
             .map(|n| {
-                let cells = self.rows.iter().map(|row| columns(&row[n]));
-                cells.max().unwrap_or(0).max(columns(&self.columns[n].title))
+                let cells = self.rows.iter().map(|row| columns_of(&row[n]));
+                cells.max().unwrap_or(0).max(columns_of(&self.columns[n].title))
             })
             .collect();
         let Some(limit) = limit else { return widths };
@@ -101,17 +102,11 @@ impl Table {
     }
 }
 
-fn shorten(cell: &str, limit: usize) -> String {
-    if columns(cell) <= limit {
+fn shorten(cell: &str, width: usize) -> String {
+    if columns_of(cell) <= width {
         return cell.to_owned();
     }
-    let mut left = limit.saturating_sub(1);
-    let fits = |character: &char| {
-        let fits = columns_of(*character) <= left;
-        left = left.saturating_sub(columns_of(*character));
-        fits
-    };
-    cell.chars().take_while(fits).chain(['…']).collect()
+    format!("{}…", beginning(cell, width.saturating_sub(1)))
 }
 
 #[cfg(test)]
@@ -161,6 +156,15 @@ mod tests {
     #[test]
     fn what_must_not_be_shortened_is_wider_than_the_terminal_instead() {
         assert!(table().render(Some(10)).contains(" 127  12s ago\n"));
+    }
+
+    #[test]
+    fn wide_characters_do_not_push_their_row_out_of_line() {
+        let mut table = Table::new(vec![Column::text("NAME"), Column::fixed("EXIT", Align::Right)]);
+        table.push(["日本語の仕事です", "1"]);
+        table.push(["b", "2"]);
+        assert_eq!(table.render(None), "NAME              EXIT\n日本語の仕事です     1\nb                    2\n");
+        assert_eq!(table.render(Some(15)), "NAME       EXIT\n日本語の…     1\nb             2\n");
     }
 
     #[test]

@@ -237,17 +237,19 @@ impl Client {
 
     /// Hands every group of the gateway to `each`, as they arrive; keeps the values of the metrics named in `wanted`.
     ///
-    /// Works on a poisoned gateway too. On an error, groups that arrived before it have been handed out.
+    /// Works on a poisoned gateway too. On an error, groups that arrived before it have been handed out. Returns what the
+    /// server's clock says, to the second, if it says so.
     pub async fn groups(
         &self,
         wanted: &[&str],
         deadline: Instant,
         mut each: impl FnMut(Group),
-    ) -> Result<(), ReadError> {
+    ) -> Result<Option<SystemTime>, ReadError> {
         let mut answer = self.get("/api/v1/metrics", deadline).await?;
         if answer.status() != 200 {
             return Err(answer.failure().await);
         }
+        let date = answer.date();
         let mut reader = groups::Groups::new(wanted);
         let mut list = Ok(());
         while let Some(piece) = answer.piece().await? {
@@ -257,7 +259,7 @@ impl Client {
             }
         }
         match list.and_then(|()| reader.finish()) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(date),
             Err(groups::ListError::Cut) => Err(ReadError::time("the list of groups was cut".to_owned())),
             Err(groups::ListError::Foreign) => Err(answer.foreign(reader.frame())),
         }
@@ -281,10 +283,8 @@ impl Client {
     /// taken: that is [`check_scrape`](Self::check_scrape).
     pub async fn pulse(&self, deadline: Instant) -> Result<Pulse, Outage> {
         let mut answer = self.get("/-/ready", deadline).await?;
-        let (status, date, content_type) = (answer.status(), answer.header(DATE), answer.header(CONTENT_TYPE));
+        let (status, date, content_type) = (answer.status(), answer.date(), answer.header(CONTENT_TYPE));
         let (body, _) = answer.collect().await;
-        // Both headers are written in the same form.
-        let date = retry_after(&date, 0).map(|since| SystemTime::UNIX_EPOCH + since);
         let reply = Reply {
             status,
             content_type: &content_type.to_ascii_lowercase(),
@@ -460,6 +460,12 @@ impl Incoming<'_> {
     fn header(&self, name: HeaderName) -> String {
         let value = self.response.headers().get(name);
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+    }
+
+    /// What the server's clock says.
+    fn date(&self) -> Option<SystemTime> {
+        // Written in the same form as the header that this function is for.
+        retry_after(&self.header(DATE), 0).map(|since| SystemTime::UNIX_EPOCH + since)
     }
 
     /// The next piece of the body, `None` at its end.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::registry::{Registry, StateDir, Terms, Want};
 
-use crate::harness::{Pushgateway, http};
+use crate::harness::{Certificates, Nginx, Pushgateway, http};
 use crate::janitor_support::{ByHand as _, Jobmon, Server, answer, labels, wait_until};
+use crate::terminal::{BREAK, Terminal};
 
 const BODY: &str = "script_result 1\nscript_exit_code 0\n";
 
@@ -543,6 +544,86 @@ fn a_person_is_asked_before_several_groups_go() {
     assert_eq!(gateway.push("job/a", BODY), 200);
     let (seen, left) = on_terminal("--all --yes", "", 0);
     assert!(!seen.contains('?') && left == 0, "{seen}");
+}
+
+/// A person is at the keyboard, wherever the plan goes.
+#[test]
+fn the_question_is_asked_whenever_somebody_can_answer() {
+    let gateway = with(&["job/a", "job/b"]);
+    let jobmon = Jobmon::new();
+    let on_terminal = |redirected: &str| {
+        let line = format!(
+            "trap : INT; {} clear -g {} --all {redirected}; echo status $?.",
+            env!("CARGO_BIN_EXE_jobmon"),
+            gateway.url()
+        );
+        Terminal::start(jobmon.0.program("sh", ["-c", &line]).command())
+    };
+    for redirected in ["> plan", "2> words", "| cat"] {
+        let mut terminal = on_terminal(redirected);
+        terminal.expect("Delete these 2 groups? [y/N] ");
+        terminal.press(b"no\n");
+        terminal.expect("status ");
+        assert_eq!(gateway.groups_there().len(), 2, "{redirected}");
+    }
+    let mut terminal = on_terminal("");
+    terminal.expect("[y/N] ");
+    // Ctrl-D: the end of what is typed.
+    terminal.press(&[4]);
+    terminal.expect("\r\njobmon: warning: nothing was deleted\r\nstatus 1.");
+    let mut terminal = on_terminal("");
+    terminal.expect("[y/N] ");
+    terminal.press(&[BREAK]);
+    terminal.expect("status 130.");
+    assert_eq!(gateway.groups_there().len(), 2);
+
+    let mut terminal = on_terminal("> plan");
+    terminal.expect("[y/N] ");
+    terminal.press(b"y\n");
+    terminal.expect("status 0.");
+    assert_eq!(gateway.groups_there(), Vec::new());
+    let plan = std::fs::read_to_string(jobmon.0.path("work/plan")).unwrap();
+    assert!(!plan.contains('?') && plan.ends_with("deleted 2 groups\n"), "{plan}");
+}
+
+#[test]
+fn progress_is_shown_on_a_terminal_and_nowhere_else() {
+    let names: Vec<String> = (0..40).map(|number| format!("job/a/script_name/n{number}")).collect();
+    let groups: Vec<&str> = names.iter().map(String::as_str).collect();
+    let gateway = with(&groups);
+    // In silence, as from cron.
+    assert!(clear(&gateway, &["--all"]).ends_with("deleted 40 groups\n"));
+    groups.iter().for_each(|group| assert_eq!(gateway.push(group, BODY), 200));
+    let jobmon = Jobmon::new();
+    let line =
+        format!("{} clear -g {} --all --yes > plan; echo status $?.", env!("CARGO_BIN_EXE_jobmon"), gateway.url());
+    let mut terminal = Terminal::start(jobmon.0.program("sh", ["-c", &line]).command());
+    let shown = terminal.expect("status 0.");
+    assert!(shown.starts_with("\r[") && shown.contains(" of 40") && shown.ends_with("\r\u{1b}[K"), "{shown:?}");
+    let plan = std::fs::read_to_string(jobmon.0.path("work/plan")).unwrap();
+    assert!(!plan.contains(['\r', '\u{1b}']) && plan.ends_with("deleted 40 groups\n"), "{plan}");
+}
+
+#[test]
+fn a_gateway_behind_a_prefix_a_password_and_tls_is_cleared() {
+    let gateway = with(&["job/a", "job/a/script_name/@base64", "job/b"]);
+    let certificates = Certificates::new();
+    let nginx = Nginx::in_front_of(&gateway.url()).prefix("/push").tls(&certificates.server());
+    let nginx = nginx.basic_auth("alice", "correct horse").start();
+    let url = format!("{}/push", nginx.url());
+    let jobmon = Jobmon::new();
+    let ca = certificates.ca();
+    let through = ["-g", &url, "--ca-file", ca.to_str().unwrap(), "--basic-auth-user", "alice"];
+    let ask = |arguments: &[&str], password: &str| {
+        let arguments = [arguments, &through].concat();
+        jobmon.0.jobmon(arguments).env("JOBMON_BASIC_AUTH_PASSWORD", password).any_stdout()
+    };
+    let refused = ask(&["clear", "--all"], "correct donkey").code(1).any_stderr().run();
+    assert!(refused.stderr().contains("401") && !refused.stderr().contains("donkey"), "{}", refused.stderr());
+    assert!(ask(&["list"], "correct horse").run().stdout().ends_with("3 groups, 12 samples\n"));
+    let cleared = ask(&["clear", "--job", "a"], "correct horse").run().stdout();
+    assert!(cleared.ends_with(&format!("{url}: deleted 2 groups\n")), "{cleared}");
+    assert_eq!(gateway.groups_there(), [labels(&[("job", "b")])]);
 }
 
 #[test]

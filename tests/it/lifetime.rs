@@ -1,4 +1,5 @@
-//! How long a group lives: until its run has succeeded (`--ephemeral`).
+//! How long a group lives: until its run has succeeded (`--ephemeral`), or until nothing was pushed for a while
+//! (`--clear-after`).
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::delivery_support::{Host, holders, value};
 use crate::harness::{PATIENCE, Pushgateway, eventually};
+use crate::janitor_support::Jobmon;
 
 /// A job that goes on until it may end.
 const UNTIL_TOLD: [&str; 3] = ["sh", "-c", "until [ -e ../go ]; do sleep 0.01; done"];
@@ -102,4 +104,36 @@ fn without_a_usable_registry_the_group_goes_too_and_does_not_come_back() {
     assert_eq!(host.outcomes("ci"), [Outcome::Failure, Outcome::Success]);
     host.flush().run();
     assert_eq!((holders(&[&gateway], "ci"), host.owed()), (vec![], vec![]));
+}
+
+/// "the group carries its own time to live (`script_ttl_seconds`), so that `jobmon clear --expired` on any host can
+/// honour it"
+#[test]
+fn a_time_to_live_is_honoured_by_any_host_and_spares_what_lives() {
+    let (host, gateway, elsewhere) = (Host::new(), Pushgateway::start(), Jobmon::new());
+    let url = gateway.url();
+    let file = host.sandbox.write("jobmon.toml", "[jobs.by-file]\nttl = \"2h\"\n");
+    host.run(&[&url], "fresh", &["--clear-after", "1h"], &["true"]).run();
+    host.run(&[&url], "by-file", &["--config", file.to_str().unwrap()], &["true"]).run();
+    host.run(&[&url], "without", &[], &["true"]).run();
+    host.run(&[&url], "over", &["--ttl", "1ms"], &["false"]).code(1).run();
+    let running = host.run(&[&url], "running", &["--clear-after", "1ms"], &UNTIL_TOLD).spawn();
+    eventually(PATIENCE, "the announcement", || {
+        (value(&gateway, "running", "script_running") == Some(1.0)).then_some(())
+    });
+    for (name, seconds) in
+        [("fresh", Some(3600.0)), ("by-file", Some(7200.0)), ("over", Some(0.001)), ("without", None)]
+    {
+        assert_eq!(value(&gateway, name, "script_ttl_seconds"), seconds, "{name}");
+    }
+    let clear = || elsewhere.run(&["clear", "--gateway", &url, "--expired"]).quietly(0).stdout();
+    assert!(clear().ends_with("deleted 1 group\n"));
+    assert!(clear().contains("none of 4 groups matches"));
+    assert_eq!(holders(&[&gateway], "running"), [0]);
+    host.sandbox.write("go", "");
+    running.wait();
+    assert!(clear().ends_with("deleted 1 group\n"));
+    for (name, there) in [("fresh", 1), ("by-file", 1), ("without", 1), ("over", 0), ("running", 0)] {
+        assert_eq!(holders(&[&gateway], name).len(), there, "{name}");
+    }
 }

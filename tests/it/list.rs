@@ -141,6 +141,61 @@ fn labels_cannot_send_orders_to_a_terminal() {
     assert!(csv.contains("\"\\u{1b}[31mred,\"\"x\"\"\""), "{csv}");
 }
 
+/// What some terminals obey is more than what JSON escapes, and gateways with `--push.enable-utf8-names` hold names of any
+/// characters.
+#[test]
+fn neither_names_nor_rare_characters_can_send_orders_to_a_terminal() {
+    let body = "{\"status\":\"success\",\"data\":[{\"labels\":{\"job\":\"\u{9b}31m\u{202e}\u{e0041}\u{7f}\",\"n\\u001b\u{9b}\":\"v\"},\
+        \"last_push_successful\":true}]}";
+    let server = Server::start(move |line| match line.starts_with("GET ") {
+        true => answer("200 OK", "application/json", body),
+        false => answer("500 x", "text/plain", "no"),
+    });
+    let jobmon = Jobmon::new();
+    let harmless = |text: &str| {
+        let is_bad = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{e0041}".contains(c));
+        assert!(!text.contains(is_bad), "{text:?}");
+    };
+    for format in ["table", "csv", "json"] {
+        harmless(&jobmon.run(&["list", "-g", &server.url, "--format", format]).quietly(0).stdout());
+    }
+    let document = json(&jobmon, &["-g", &server.url]);
+    assert_eq!(document["groups"][0]["labels"]["job"], "\u{9b}31m\u{202e}\u{e0041}\u{7f}");
+    let ran = jobmon.run(&["clear", "-g", &server.url, "--all"]).code(1);
+    assert!(ran.stderr().contains("500: no"), "{}", ran.stderr());
+    harmless(&ran.stdout());
+    harmless(&ran.stderr());
+}
+
+#[test]
+fn a_label_is_no_formula_in_a_spreadsheet() {
+    let (gateway, jobmon) = (Pushgateway::start(), Jobmon::new());
+    assert_eq!(gateway.push("job/=cmd(),x/script_name/@daily/instance/-1", "a 1\n"), 200);
+    let csv = jobmon.run(&["list", "-g", &gateway.url(), "--format", "csv"]).quietly(0).stdout();
+    assert!(csv.contains(",\"'=cmd(),x\",'@daily,'-1,"), "{csv}");
+}
+
+/// The gateway's answer with another `Date`.
+#[test]
+fn a_clock_that_is_off_is_said_and_makes_nothing_old() {
+    let gateway = three_groups();
+    for (date, words) in
+        [("Mon, 01 Jan 2001 00:00:00 GMT", " behind "), ("Fri, 01 Jan 2100 00:00:00 GMT", " ahead of ")]
+    {
+        let url = gateway.url();
+        let server = Server::start(move |_| {
+            let groups = crate::harness::http::get(&format!("{url}/api/v1/metrics")).text();
+            answer(&format!("200 OK\r\nDate: {date}"), "application/json", &groups)
+        });
+        let ran = Jobmon::new().run(&["list", "-g", &server.url, "--older-than", "10m"]).code(0);
+        assert!(ran.stderr().contains("its clock is ") && ran.stderr().contains(words), "{}", ran.stderr());
+        assert_eq!(ran.stdout(), "0 of 3 groups, 0 of 14 samples\n");
+        let ran = Jobmon::new().run(&["clear", "-g", &server.url, "--older-than", "0s", "--dry-run"]).code(0);
+        let is_spared = ran.stdout().contains("none of 3 groups matches");
+        assert_eq!(is_spared, words == " behind ", "{}", ran.stdout());
+    }
+}
+
 #[test]
 fn several_gateways_have_a_column_and_one_that_is_down_does_not_hide_the_others() {
     let (one, mut other, jobmon) = (three_groups(), Pushgateway::start(), Jobmon::new());

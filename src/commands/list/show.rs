@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::cli::janitor::SortBy;
 use crate::janitor::group::{Damage, Group};
 use crate::janitor::reading::Reading;
-use crate::render::{Align, Column, Table, age_text, csv_line};
+use crate::render::{Align, Column, Table, age_text, csv_line, harmless_json};
 
 /// Some groups of some gateways.
 pub struct Listing<'a> {
@@ -77,12 +77,12 @@ pub fn terminal_width() -> Option<usize> {
     size.map(|(width, _)| usize::from(width.0))
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
     /// Puts the rows in order; what is equal by that stays in the order of its labels, those with columns first.
     pub fn sort(&mut self, by: SortBy) {
-        self.rows.sort_by_cached_key(|(gateway, group)| {
-            let columns = ["job", "script_name", "instance"].map(|name| group.key.get(name).map(<[u8]>::to_vec));
-            (columns, group.key.clone(), *gateway)
+        let columns = |group: &'a Group| ["job", "script_name", "instance"].map(|name| group.key.get(name));
+        self.rows.sort_by(|(gateway, a), (other_gateway, b)| {
+            (columns(a), &a.key, gateway).cmp(&(columns(b), &b.key, other_gateway))
         });
         match by {
             SortBy::Labels => {}
@@ -150,7 +150,7 @@ impl Listing<'_> {
         };
         let mut text = serde_json::to_string_pretty(&document).expect("texts and numbers are valid JSON");
         text.push('\n');
-        text
+        harmless_json(&text)
     }
 
     /// For spreadsheets, a header line first.
@@ -162,8 +162,9 @@ impl Listing<'_> {
         for (gateway, group) in &self.rows {
             let record = Record::new(gateway, group, self.now);
             let label = |name| group.key.get(name).map(shown).unwrap_or_default();
-            let others: Vec<String> =
-                other_labels(group).map(|(name, value)| format!("{name}={}", shown(value))).collect();
+            let others: Vec<String> = other_labels(group)
+                .map(|(name, value)| format!("{}={}", shown(name.as_bytes()), shown(value)))
+                .collect();
             let cells = [
                 (*gateway).to_owned(),
                 label("job"),
@@ -320,7 +321,7 @@ mod tests {
             push_time: Some(at(1000)),
             push_failure_time: None,
             last_push_successful: true,
-            last_run: LastRun { succeeded: Some(false), exit_code: Some(137), running: 0 },
+            last_run: LastRun { succeeded: Some(false), exit_code: Some(137), running: 0, heartbeat: None },
             ttl: None,
             samples: 12,
             damage: BTreeSet::new(),

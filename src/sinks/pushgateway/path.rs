@@ -56,7 +56,8 @@ impl std::fmt::Display for RawKey {
         f.write_str("{")?;
         for (position, (name, value)) in job.into_iter().chain(others).enumerate() {
             let comma = if position == 0 { "" } else { "," };
-            write!(f, "{comma}{name}=\"")?;
+            // Names in UTF-8 may hold as much as values.
+            write!(f, "{comma}{}=\"", name.escape_debug())?;
             for chunk in value.utf8_chunks() {
                 write!(f, "{}", chunk.valid().escape_debug())?;
                 chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
