@@ -153,7 +153,10 @@ fn carry_out(
     let mut progress = Progress::new(total);
     let mut event = |event: Event<'_>| match event {
         Event::Deleting(key) => cleared.note(key, url),
-        Event::Deleted(_) => progress.step(),
+        Event::Deleted(group) => {
+            cleared.gone(&group.key, url);
+            progress.step();
+        }
         Event::Spared(group, why) => {
             progress.clear();
             tracing::warn!("{url}: {} {}", group.key, why.as_str());

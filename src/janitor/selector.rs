@@ -104,7 +104,13 @@ impl Matcher {
 /// `pattern` as an expression that has to match a whole value, line ends included; or the picture of what is wrong.
 fn whole(pattern: &str) -> Result<Regex, String> {
     // Read alone first: a pattern such as `a)|(b` would be balanced by what is put around it, and the mark would be off.
-    Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?s:{pattern})$"))).map_err(|error| error.to_string())
+    Regex::new(pattern)
+        .and_then(|_| {
+            let whole = Regex::new(&format!("^(?s:{pattern})$"));
+            // With `(?x)`, a comment may reach to the end of the line.
+            whole.or_else(|_| Regex::new(&format!("^(?s:{pattern}\n)$")))
+        })
+        .map_err(|error| error.to_string())
 }
 
 /// The value as text, U+FFFD for every byte that is not, as the gateway's own API shows it.
@@ -269,6 +275,7 @@ mod tests {
         check("absent!=", false);
         check("absent!=x", true);
         check("job=~(?i)NIGHTLY", true);
+        check("job=~(?x) night ly # every night", true);
         check("a==b", false);
     }
 

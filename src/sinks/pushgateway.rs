@@ -324,12 +324,25 @@ impl Client {
     /// Scrapes the gateway once and throws the metrics away: the only sure sign that it takes pushes, since `/-/healthy`
     /// and `/-/ready` say yes on a poisoned gateway. What poisons it is in the error, raw bytes included.
     pub async fn check_scrape(&self, deadline: Instant) -> Result<(), ReadError> {
-        let mut answer = self.get("/metrics", deadline).await?;
+        let mut answer = self.scrape(deadline).await?;
         if answer.status() != 200 {
             return Err(answer.failure().await);
         }
         while answer.piece().await?.is_some() {}
         Ok(())
+    }
+
+    /// The answer to a scrape, from where the gateway says that it is (`--web.telemetry-path`) if not at the usual place.
+    async fn scrape(&self, deadline: Instant) -> Result<Incoming<'_>, Outage> {
+        let answer = self.get("/metrics", deadline).await?;
+        if answer.status() != 404 {
+            return Ok(answer);
+        }
+        let flags = self.status(deadline).await.map(|status| status.flags).unwrap_or_default();
+        match flags.get("web.telemetry-path").filter(|path| *path != "/metrics") {
+            Some(path) => self.get(&format!("/{}", path.trim_start_matches('/')), deadline).await,
+            None => Ok(answer),
+        }
     }
 
     async fn write(&self, method: Method, key: &RawKey, body: Vec<u8>, deadline: Instant) -> Answer {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
-use jobmon::registry::{Registry, StateDir, Terms, Want};
+use jobmon::registry::{Errand, Registry, Settlement, StateDir, Terms, Want, Which};
 
 use crate::harness::{Certificates, Nginx, Pushgateway, http};
 use crate::janitor_support::{ByHand as _, Jobmon, Server, answer, labels, wait_until};
@@ -292,6 +292,18 @@ fn a_gateway_disabled_by_invalid_utf8_is_healed_by_the_raw_bytes() {
 }
 
 #[test]
+fn a_gateway_whose_metrics_are_elsewhere_is_healed_too() {
+    let gateway = Pushgateway::start_with(&["--web.telemetry-path=/elsewhere"]);
+    assert_eq!(gateway.push("job/good", BODY), 200);
+    assert_eq!(gateway.push("job/good/instance@base64/=", BODY), 400);
+    assert_eq!(gateway.push("job/bad/name/caf%E9", BODY), 400);
+    let output = clear(&gateway, &["--poisoned"]);
+    assert!(output.ends_with("takes pushes and scrapes again\n") && output.contains("deleted 2 "), "{output}");
+    assert_eq!(gateway.push("job/innocent", BODY), 200);
+    assert_eq!(gateway.groups_there().len(), 2);
+}
+
+#[test]
 fn a_gateway_disabled_by_an_empty_instance_is_healed_in_either_order() {
     for [first, second] in [["job/t", "job/t/instance@base64/="], ["job/t/instance@base64/=", "job/t"]] {
         let gateway = with(&["job/good/instance/h", first]);
@@ -480,6 +492,39 @@ fn the_registry_learns_what_was_cleared_and_a_host_without_one_gets_none() {
     assert_eq!(gateway.push("job/j", BODY), 200);
     other.run(&["clear", "-g", &url, "--job", "j"]).quietly(0);
     assert_eq!(std::fs::read_dir(other.state()).unwrap().count(), 0);
+}
+
+/// Between a look at a group and its DELETE there is always a moment; what this host delivers in it is not lost.
+#[test]
+fn a_run_that_is_delivered_just_before_the_deletion_is_owed_again() {
+    let (gateway, jobmon) = (with(&["job/j/script_name/n"]), Jobmon::new());
+    let name = (LabelName::new("script_name").unwrap(), LabelValue::new("n").unwrap());
+    let key = GroupingKey::new(LabelValue::new("j").unwrap(), [name]);
+    let state = jobmon.state();
+    // What the registry does for a run that ends and is delivered.
+    let deliver = move |url: &str| {
+        let (folder, _) = StateDir::open(&state).unwrap();
+        let mut registry = Registry::open(&folder, Instant::now() + Duration::from_secs(10)).unwrap().0;
+        let terms = Terms { destinations: Some(vec![url.to_owned()]), ..Terms::default() };
+        let group = registry.register(&key, &terms, SystemTime::now()).unwrap();
+        registry.settle(group.id, url, &Settlement::Delivered { seq: group.state.seq }, SystemTime::now()).unwrap();
+        registry
+    };
+    let own_url = Arc::new(OnceLock::<String>::new());
+    let (seen_url, in_between) = (Arc::clone(&own_url), deliver.clone());
+    let proxy = Server::in_front_of(&gateway, move |_, line| {
+        if line.starts_with("DELETE ") {
+            in_between(seen_url.get().unwrap());
+        }
+        None
+    });
+    own_url.set(proxy.url.clone()).unwrap();
+    let mut registry = deliver(&proxy.url);
+    jobmon.run(&["clear", "-g", &proxy.url, "--job", "j"]).quietly(0);
+    assert_eq!(gateway.groups_there(), Vec::new());
+    let owed = registry.owed(Which::All, usize::MAX, SystemTime::now()).unwrap();
+    let owed: Vec<_> = owed.iter().map(|debt| (debt.copy.destination.as_str(), debt.errand)).collect();
+    assert_eq!(owed, [(proxy.url.as_str(), Errand::Push)]);
 }
 
 #[test]

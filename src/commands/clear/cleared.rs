@@ -1,10 +1,11 @@
 //! What this host's registry is told about deletions.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
-use crate::registry::{Registry, StateDir};
+use crate::registry::{GroupStatus, Registry, Settlement, StateDir};
 use crate::sinks::pushgateway::RawKey;
 
 /// How long other processes may hold the registry.
@@ -17,12 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Cleared {
     state_dir: Option<PathBuf>,
     registry: Option<Registry>,
+    /// The registry's own groups among those that were deleted, and where.
+    own: BTreeSet<(GroupingKey, String)>,
 }
 
 impl Cleared {
     /// The registry in this folder, if there is one; a host that only cleans up has none.
     pub fn new(state_dir: Option<PathBuf>) -> Self {
-        Self { state_dir: state_dir.filter(|folder| folder.join("registry.db").exists()), registry: None }
+        Self {
+            state_dir: state_dir.filter(|folder| folder.join("registry.db").exists()),
+            registry: None,
+            own: BTreeSet::new(),
+        }
     }
 
     /// The group is about to be deleted at the gateway.
@@ -30,10 +37,32 @@ impl Cleared {
         let Some(key) = grouping_key(key) else { return };
         let Some(registry) = self.open() else { return };
         registry.set_deadline(Instant::now() + PATIENCE);
-        if let Err(error) = registry.cleared(&key, destination, SystemTime::now()) {
-            tracing::warn!(
+        match registry.cleared(&key, destination, SystemTime::now()) {
+            Ok(false) => {}
+            Ok(true) => _ = self.own.insert((key, destination.to_owned())),
+            Err(error) => tracing::warn!(
                 "{key} is cleared, but that is not noted, so that \"jobmon flush\" may bring it back: {error}"
-            );
+            ),
+        }
+    }
+
+    /// The gateway shows that the group is gone. A run that ended after [`note`](Self::note), and was delivered before
+    /// the deletion came, is owed again.
+    pub fn gone(&mut self, key: &RawKey, destination: &str) {
+        let Some(key) = grouping_key(key) else { return };
+        if !self.own.remove(&(key.clone(), destination.to_owned())) {
+            return;
+        }
+        let Some(registry) = self.open() else { return };
+        registry.set_deadline(Instant::now() + PATIENCE);
+        let settled = registry.group(&key).and_then(|status| match status {
+            Some(GroupStatus { group, .. }) => {
+                registry.settle(group.id, destination, &Settlement::Deleted, SystemTime::now())
+            }
+            None => Ok(()),
+        });
+        if let Err(error) = settled {
+            tracing::warn!("{key} is cleared; a run that ended meanwhile may not be delivered: {error}");
         }
     }
 
