@@ -102,6 +102,7 @@ pub async fn apply(
     let mut pause = FIRST_PAUSE;
     let mut misses = 0;
     let mut retried_at = 0;
+    let mut silent = 0;
     while !(pending.is_empty() && work.sent.is_empty()) {
         let begun = Instant::now();
         let reading = match read(client, begun + patience.request).await {
@@ -126,17 +127,16 @@ pub async fn apply(
         }
         let trust = begun.elapsed().max(MIN_TRUST);
         let until = Instant::now() + trust;
-        let mut silent = 0;
         while let Some(group) = pending.front()
             && Instant::now() < until
         {
-            if !work.delete(client, group, &reading, policy, patience.request).await {
-                silent += 1;
-            } else {
-                silent = 0;
+            match work.delete(client, group, &reading, policy, patience.request).await {
+                true => silent = 0,
+                // Counted over all rounds: one that hangs is asked once in each.
+                false => silent += 1,
             }
             pending.pop_front();
-            if silent == GIVE_UP_AFTER {
+            if silent >= GIVE_UP_AFTER {
                 let silence = format!("{GIVE_UP_AFTER} requests in a row went wrong");
                 work.leave(&mut pending, &silence);
             }

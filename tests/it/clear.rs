@@ -440,6 +440,8 @@ fn a_gateway_that_stops_answering_is_given_up_soon() {
     let proxy = Server::in_front_of(&gateway, move |_, line| {
         line.starts_with("DELETE ").then(|| {
             seen.fetch_add(1, Ordering::Relaxed);
+            // Longer than a reading is trusted for.
+            std::thread::sleep(Duration::from_millis(600));
             answer("503 x", "text/plain", "busy")
         })
     });
@@ -448,6 +450,22 @@ fn a_gateway_that_stops_answering_is_given_up_soon() {
     assert_eq!(ran.stderr().lines().count(), 4, "{}", ran.stderr());
     assert!(ran.stderr().ends_with("27 groups not tried: 3 requests in a row went wrong\n"), "{}", ran.stderr());
     assert!(ran.stdout().ends_with("deleted 0 groups, could not delete 30\n"), "{}", ran.stdout());
+}
+
+#[test]
+fn a_deletion_that_cannot_be_proved_is_no_success() {
+    let groups: Vec<String> = (0..10).map(|number| format!("job/a/script_name/n{number}")).collect();
+    let gateway = with(&groups.iter().map(String::as_str).collect::<Vec<_>>());
+    let deletions = AtomicUsize::new(0);
+    // After two deletions it closes every connection without a word.
+    let proxy = Server::in_front_of(&gateway, move |_, line| {
+        let is_deletion = usize::from(line.starts_with("DELETE "));
+        (deletions.fetch_add(is_deletion, Ordering::Relaxed) >= 2).then(String::new)
+    });
+    let ran = Jobmon::new().run(&["clear", "-g", &proxy.url, "--job", "a"]).code(1);
+    assert!(ran.stderr().contains("was deleted, but the gateway cannot be read to prove it"), "{}", ran.stderr());
+    assert!(ran.stderr().contains(" groups not tried: ") && ran.stderr().lines().count() <= 6, "{}", ran.stderr());
+    assert_eq!(gateway.groups_there().len(), 8);
 }
 
 /// "SIGKILL loses pushes since the last persist and resurrects deleted groups."

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_millis(100);
 /// Fewer groups are gone before anybody reads a number.
 const WORTH_IT: usize = 20;
-const WIDTH: usize = 30;
+/// The longest bar; a terminal that is too narrow for it has a shorter one.
+const LONGEST: usize = 30;
 
 /// Draws on standard error if that is a terminal, and nowhere else.
 pub struct Progress {
@@ -15,12 +16,15 @@ pub struct Progress {
     done: usize,
     drawn: Option<Instant>,
     enabled: bool,
+    length: usize,
 }
 
 impl Progress {
     /// For `total` groups.
     pub fn new(total: usize) -> Self {
-        Self { total, done: 0, drawn: None, enabled: total >= WORTH_IT && io::stderr().is_terminal() }
+        let columns = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        let length = LONGEST.min(columns.saturating_sub(bar(total, total, 0).len() + 1));
+        Self { total, done: 0, drawn: None, enabled: total >= WORTH_IT && io::stderr().is_terminal(), length }
     }
 
     /// One more is done.
@@ -28,7 +32,7 @@ impl Progress {
         self.done += 1;
         if self.enabled && self.drawn.is_none_or(|drawn| drawn.elapsed() >= EVERY) {
             self.drawn = Some(Instant::now());
-            say(&format!("\r{}", bar(self.done, self.total)));
+            say(&format!("\r{}", bar(self.done, self.total, self.length)));
         }
     }
 
@@ -46,9 +50,9 @@ fn say(text: &str) {
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).unwrap_or_default();
 }
 
-fn bar(done: usize, total: usize) -> String {
-    let filled = WIDTH * done.min(total) / total.max(1);
-    format!("[{}{}] {done} of {total}", "#".repeat(filled), ".".repeat(WIDTH - filled))
+fn bar(done: usize, total: usize, length: usize) -> String {
+    let filled = length * done.min(total) / total.max(1);
+    format!("[{}{}] {done} of {total}", "#".repeat(filled), ".".repeat(length - filled))
 }
 
 #[cfg(test)]
@@ -57,9 +61,10 @@ mod tests {
 
     #[test]
     fn a_bar_fits_a_terminal_at_any_state() {
-        assert_eq!(bar(0, 40), "[..............................] 0 of 40");
-        assert_eq!(bar(20, 40), "[###############...............] 20 of 40");
-        assert_eq!(bar(41, 40), "[##############################] 41 of 40");
-        assert_eq!(bar(0, 0), "[..............................] 0 of 0");
+        assert_eq!(bar(0, 40, 30), "[..............................] 0 of 40");
+        assert_eq!(bar(20, 40, 30), "[###############...............] 20 of 40");
+        assert_eq!(bar(41, 40, 30), "[##############################] 41 of 40");
+        assert_eq!(bar(0, 0, 30), "[..............................] 0 of 0");
+        assert_eq!(bar(20, 40, 0), "[] 20 of 40");
     }
 }
