@@ -87,14 +87,18 @@ pub fn one_line(text: &str) -> String {
 
 /// A JSON document in which no text gives orders to a terminal: what JSON lets stand as it is, and [`one_line`] does not,
 /// is escaped as JSON does. To a program it is the same document.
-pub fn harmless_json(document: &str) -> String {
+pub fn harmless_json(document: String) -> String {
+    // Line feeds stand between the values; within texts they are escaped already.
+    let is_order = |character: char| character != '\n' && is_hidden(character);
+    if !document.contains(is_order) {
+        return document;
+    }
     let mut safe = String::with_capacity(document.len());
     for character in document.chars() {
-        // Line feeds stand between the values; within texts they are escaped already.
-        if character == '\n' || !is_hidden(character) {
-            safe.push(character);
-        } else {
+        if is_order(character) {
             safe.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(character);
         }
     }
     safe
@@ -171,6 +175,9 @@ mod tests {
     #[test]
     fn control_characters_cannot_reach_a_terminal() {
         assert_eq!(one_line("a\nb\x1b[31m\u{202e}é \\"), "a\\nb\\u{1b}[31m\\u{202e}é \\");
-        assert_eq!(harmless_json("{\"\u{9b}31m\":\n\"é\u{e0041}\"}"), "{\"\\u009b31m\":\n\"é\\udb40\\udc41\"}");
+        assert_eq!(
+            harmless_json("{\"\u{9b}31m\":\n\"é\u{e0041}\"}".to_owned()),
+            "{\"\\u009b31m\":\n\"é\\udb40\\udc41\"}"
+        );
     }
 }

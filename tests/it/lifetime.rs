@@ -1,5 +1,5 @@
-//! How long a group lives: until its run has succeeded (`--ephemeral`), or until nothing was pushed for a while
-//! (`--clear-after`).
+//! How long a group lives: until its run has succeeded (`--ephemeral`), until nothing was pushed for a while
+//! (`--clear-after`), or until somebody clears it.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use jobmon::record::Outcome;
 use rusqlite::Connection;
 
-use crate::delivery_support::{Host, holders, value};
+use crate::delivery_support::{Host, holders, runs, value};
 use crate::harness::{PATIENCE, Pushgateway, eventually};
 use crate::janitor_support::Jobmon;
 
@@ -136,4 +136,31 @@ fn a_time_to_live_is_honoured_by_any_host_and_spares_what_lives() {
     for (name, there) in [("fresh", 1), ("by-file", 1), ("without", 1), ("over", 0), ("running", 0)] {
         assert_eq!(holders(&[&gateway], name).len(), there, "{name}");
     }
+}
+
+/// "a group cleared on purpose is not owed again nor resurrected by `flush`, until the job runs again"
+#[test]
+fn what_was_cleared_stays_away_until_the_job_runs_again() {
+    let (host, gateway) = (Host::new(), Pushgateway::start());
+    let url = gateway.url();
+    let clear = || {
+        host.sandbox.jobmon(["clear", "--gateway", &url, "--name", "job"]).any_stdout().run();
+        assert_eq!(holders(&[&gateway], "job"), Vec::<usize>::new());
+    };
+    host.run(&[&url], "job", &[], &["true"]).run();
+    clear();
+    assert_eq!(host.owed(), Vec::<String>::new());
+    host.flush().run();
+    host.run(&[&url], "other", &[], &["true"]).run();
+    assert_eq!(holders(&[&gateway], "job"), Vec::<usize>::new());
+    host.run(&[&url], "job", &[], &["true"]).run();
+    assert_eq!(runs(&gateway, "job")["success"], 2.0, "nothing is forgotten here");
+
+    // A run in progress says how it ended.
+    let running = host.run(&[&url], "job", &[], &UNTIL_TOLD).spawn();
+    eventually(PATIENCE, "the announcement", || (value(&gateway, "job", "script_running") == Some(1.0)).then_some(()));
+    clear();
+    host.sandbox.write("go", "");
+    running.wait();
+    assert_eq!((runs(&gateway, "job")["success"], value(&gateway, "job", "script_running")), (3.0, Some(0.0)));
 }

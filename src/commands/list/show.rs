@@ -150,7 +150,7 @@ impl<'a> Listing<'a> {
         };
         let mut text = serde_json::to_string_pretty(&document).expect("texts and numbers are valid JSON");
         text.push('\n');
-        harmless_json(&text)
+        harmless_json(text)
     }
 
     /// For spreadsheets, a header line first.
