@@ -287,3 +287,34 @@ fn an_error_is_a_line_that_names_the_file() {
         "registry /s/registry.db: written by a newer jobmon (version 2, this one knows 1): use that one",
     );
 }
+
+#[test]
+fn a_run_that_is_to_leave_no_trace_is_withdrawn_from_everywhere_unless_a_newer_one_is_known() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let terms = Terms { withdraw_from: vec![A.into(), B.into()], ..to(&[A]) };
+    let late = |registry: &mut Registry, seconds: u64| {
+        let run = RunStart { terms: terms.clone(), ..start("ci", seconds) };
+        let entry = journal::Entry::begin(&temp.dir, &run).unwrap();
+        entry.finish(&RunRecord { run_id: run.run_id, ..record("ci", seconds, Outcome::Success) }).unwrap();
+        drop(entry);
+        registry.ingest(journal::leftovers(&temp.dir, None, at(500)).runs, at(500)).unwrap();
+    };
+    let owed = |registry: &mut Registry| {
+        let debts = registry.owed(Which::All, 10, at(500)).unwrap();
+        let mut owed: Vec<_> = debts.into_iter().map(|debt| (debt.copy.destination, debt.errand)).collect();
+        owed.sort_by(|a, b| a.0.cmp(&b.0));
+        owed
+    };
+    let (push, delete) = ((A.to_owned(), Errand::Push), |url: &str| (url.to_owned(), Errand::Delete));
+    registry.remember(&record("ci", 100, Outcome::Failure), &terms, at(110)).unwrap();
+    assert_eq!(owed(&mut registry), std::slice::from_ref(&push));
+    late(&mut registry, 50);
+    assert_eq!(owed(&mut registry), std::slice::from_ref(&push), "the failure came after it");
+    late(&mut registry, 150);
+    assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
+    registry.remember(&record("ci", 200, Outcome::Timeout), &terms, at(210)).unwrap();
+    assert_eq!(owed(&mut registry), [push, delete(B)]);
+    registry.remember(&record("ci", 300, Outcome::Success), &terms, at(310)).unwrap();
+    assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
+}
