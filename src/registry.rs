@@ -52,7 +52,7 @@ pub use self::group_state::{Due, Expectations, GroupState, JobMetrics, LastRun, 
 pub use self::groups::{Group, GroupId};
 pub use self::history::{Filter, PastRun, Retention};
 pub use self::journal::RunStart;
-pub use self::owed::{Copy, Debt, Errand, Settlement, Standing, Want, Which};
+pub use self::owed::{Copy, Debt, Errand, Setback, Settlement, Standing, Want, Which};
 pub use self::state_dir::StateDir;
 
 /// Something that was found wrong and does not stop the work; a line for the log.
@@ -419,6 +419,22 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         self.store
             .write(Durability::Crash, |transaction| owed::settle(transaction, group, destination, settlement, now))
+    }
+
+    /// What these destinations hold of the group may be gone in a moment: it is owed to them again.
+    pub fn owe_again(&mut self, group: GroupId, destinations: &[String], now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| owed::owe_again(transaction, group, destinations, now))
+    }
+
+    /// What is owed at the destination has to wait, for a reason that is not the destination's: others come first.
+    pub fn postpone(
+        &mut self,
+        group: GroupId,
+        destination: &str,
+        reason: &str,
+        now: SystemTime,
+    ) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| owed::postpone(transaction, group, destination, reason, now))
     }
 
     /// A request for the group was given up in the middle: wherever a copy may be, it may still be carried out.

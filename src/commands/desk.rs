@@ -71,8 +71,8 @@ pub fn say_what_became(deliveries: &[Delivery], owed: &str) -> ExitCode {
     for Delivery { destination, result, .. } in deliveries {
         match result {
             Ok(()) => continue,
-            Err(Failure::Pending { reason, .. }) => {
-                tracing::error!("{destination}: {reason}; {owed}, \"jobmon flush\" tries again");
+            Err(failure @ Failure::Pending { .. }) => {
+                tracing::error!("{destination}: {failure}; {owed}, \"jobmon flush\" tries again");
             }
             Err(Failure::Rejected(answer)) => tracing::error!("{destination}: {answer}"),
             Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{destination}: {failure}"),

@@ -8,8 +8,8 @@ use super::flight;
 use super::route::{Destination, Route};
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Copy, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Settlement, Standing, StateDir, Want, journal,
-    metrics,
+    Copy, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Setback, Settlement, Standing, StateDir, Want,
+    journal, metrics,
 };
 use crate::sinks::pushgateway::{Answer, Client, Memory, Outage, ReadError, Remedy};
 use crate::sinks::textfile::TextfileDir;
@@ -31,11 +31,9 @@ pub enum Failure {
     /// Later: it stays owed.
     Pending {
         /// What happened.
-        reason: String,
+        setback: Setback,
         /// Time alone will not mend it.
         needs_setting: bool,
-        /// The destination may still carry out what was asked of it, even after what is asked of it next.
-        abandoned: bool,
     },
     /// Never: it was refused for good, in the destination's own words.
     Rejected(String),
@@ -201,7 +199,7 @@ impl<'a> Courier<'a> {
     ///
     /// Where an earlier request was given up, two are made: a gateway that wakes up may carry out the first of them before
     /// the one that was given up, but by then it has read that one, so that the second comes last.
-    async fn send_state(
+    pub(super) async fn send_state(
         &mut self,
         group: &Group,
         destination: &str,
@@ -249,8 +247,7 @@ impl<'a> Courier<'a> {
     fn settle(&mut self, group: &Group, destination: &str, seq: u64, sent: &Result<(), Failure>, deadline: Instant) {
         let settlement = match sent {
             Ok(()) | Err(Failure::WithoutJobMetrics(_)) => Settlement::Delivered { seq },
-            Err(Failure::Pending { reason, abandoned: false, .. }) => Settlement::Pending(reason.clone()),
-            Err(Failure::Pending { reason, abandoned: true, .. }) => Settlement::Abandoned(reason.clone()),
+            Err(Failure::Pending { setback, .. }) => Settlement::Pending(setback.clone()),
             Err(Failure::Rejected(error)) => Settlement::Rejected { seq, error: error.clone() },
         };
         match sent {
@@ -367,23 +364,29 @@ fn holders(copies: &[Copy], seq: u64) -> Vec<&Copy> {
 }
 
 pub(super) fn pending(reason: &str) -> Failure {
-    Failure::Pending { reason: reason.to_owned(), needs_setting: false, abandoned: false }
+    Failure::Pending { setback: reason.into(), needs_setting: false }
 }
 
 /// A failure that a person has to mend.
 pub(super) fn badly_set(reason: String) -> Failure {
-    Failure::Pending { reason, needs_setting: true, abandoned: false }
+    Failure::Pending { setback: reason.as_str().into(), needs_setting: true }
+}
+
+fn failure_of(outage: &Outage) -> Failure {
+    let Outage { reason, perhaps_applied, remedy, retry_after } = outage;
+    let setback = Setback { reason: reason.clone(), abandoned: *perhaps_applied, retry_after: *retry_after };
+    Failure::Pending { setback, needs_setting: *remedy == Remedy::Setting }
 }
 
 /// The end of the time for requests: some is kept for writing down what became of them.
-fn until_settling(deadline: Instant) -> Instant {
+pub(super) fn until_settling(deadline: Instant) -> Instant {
     deadline - deadline.saturating_duration_since(Instant::now()) / SETTLING_SHARE
 }
 
 /// The failure of a gateway that does not answer at all, as opposed to one that answers something else.
 pub(super) fn silence(error: &ReadError) -> Option<Failure> {
     match error {
-        ReadError::Unavailable(Outage { reason, remedy: Remedy::Time, .. }) => Some(pending(reason)),
+        ReadError::Unavailable(outage @ Outage { remedy: Remedy::Time, .. }) => Some(failure_of(outage)),
         ReadError::Unavailable(_) | ReadError::Poisoned(_) => None,
     }
 }
@@ -391,7 +394,7 @@ pub(super) fn silence(error: &ReadError) -> Option<Failure> {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Pending { reason, .. } => f.write_str(reason),
+            Self::Pending { setback, .. } => f.write_str(&setback.reason),
             Self::Rejected(answer) => f.write_str(answer),
             Self::WithoutJobMetrics(answer) => {
                 write!(f, "the job's own metrics were refused and left out: {answer}")
@@ -465,11 +468,7 @@ pub(super) fn judged(answer: Answer) -> Result<(), Failure> {
     match answer {
         Answer::Delivered { .. } => Ok(()),
         Answer::Rejected(rejection) => Err(Failure::Rejected(rejection.to_string())),
-        Answer::Unavailable(outage) => Err(Failure::Pending {
-            reason: outage.to_string(),
-            needs_setting: outage.remedy == Remedy::Setting,
-            abandoned: outage.perhaps_applied,
-        }),
+        Answer::Unavailable(outage) => Err(failure_of(&outage)),
         Answer::Poisoned(poison) => Err(pending(&poison.to_string())),
     }
 }

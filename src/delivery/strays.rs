@@ -59,8 +59,10 @@ impl Courier<'_> {
         };
         let settlement = match &result {
             Ok(()) => Settlement::Deleted,
-            Err(Failure::Pending { reason, .. }) => Settlement::Pending(reason.clone()),
-            Err(Failure::Rejected(error) | Failure::WithoutJobMetrics(error)) => Settlement::Pending(error.clone()),
+            Err(Failure::Pending { setback, .. }) => Settlement::Pending(setback.clone()),
+            Err(Failure::Rejected(error) | Failure::WithoutJobMetrics(error)) => {
+                Settlement::Pending(error.as_str().into())
+            }
         };
         if let Err(failure) = &result {
             self.note_failure(destination, failure);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::clock::nanos_of;
 use super::groups::{natural, optional_time};
-use super::owed;
+use super::owed::{self, Setback};
 
 /// A gateway that has been spoken to.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,21 +68,30 @@ pub(super) fn answered(transaction: &Transaction<'_>, url: &str, now: SystemTime
     Ok(())
 }
 
-/// The gateway did not answer, or not for good.
-pub(super) fn failed(transaction: &Transaction<'_>, url: &str, error: &str, now: SystemTime) -> rusqlite::Result<()> {
+/// The gateway did not answer, or not for good. It is left alone for as long as it asks for, but no longer than for the
+/// longest backoff: what asks may be a proxy that knows less than the next attempt would.
+pub(super) fn failed(
+    transaction: &Transaction<'_>,
+    url: &str,
+    setback: &Setback,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
     let known = get(transaction, url)?;
+    let asked = setback.retry_after.unwrap_or_default().min(LONGEST_BACKOFF);
     let (failures, until) = match known {
         // Asked by another process before it failed there: the same outage, which counts once.
-        Some(gateway) if gateway.is_backing_off(now) => (gateway.failures, gateway.backoff_until),
+        Some(gateway) if gateway.is_backing_off(now) => {
+            (gateway.failures, gateway.backoff_until.max(now.checked_add(asked)))
+        }
         known => {
             let failures = known.map_or(0, |gateway| gateway.failures).saturating_add(1);
-            (failures, now.checked_add(backoff(failures, jitter(now))))
+            (failures, now.checked_add(backoff(failures, jitter(now)).max(asked)))
         }
     };
     transaction.execute(
         "INSERT INTO gateways (url, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (url) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
-        params![url, super::groups::integer(failures), until.map(nanos_of), error, nanos_of(now)],
+        params![url, super::groups::integer(failures), until.map(nanos_of), setback.reason, nanos_of(now)],
     )?;
     Ok(())
 }
@@ -182,6 +191,16 @@ mod tests {
         assert!(!gateway.is_backing_off(at(0)) || gateway.backoff_until.unwrap() <= at(300));
         let ahead = Gateway { backoff_until: Some(at(1_000_000)), ..gateway };
         assert!(!ahead.is_backing_off(at(20)));
+
+        // It asks for more time than it would be given, and for more than anybody gets.
+        let mut busy = |seconds, now| {
+            let setback = Setback { retry_after: Some(Duration::from_secs(seconds)), ..Setback::from("503") };
+            registry.settle(group, "http://a", &Settlement::Pending(setback), at(now)).unwrap();
+            registry.gateway("http://a").unwrap().unwrap().backoff_until.unwrap()
+        };
+        assert_eq!(busy(100, 21), at(121));
+        assert_eq!(busy(1, 22), at(121));
+        assert_eq!(busy(u64::MAX, 400), at(700));
 
         registry.settle(group, "http://a", &Settlement::Delivered { seq: 1 }, at(30)).unwrap();
         let gateway = registry.gateway("http://a").unwrap().unwrap();

@@ -5,7 +5,7 @@
 //! it, and stays written down until its deletion was confirmed. How a destination is chosen, and every request, belongs to
 //! [`crate::delivery`].
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, Row, Transaction, params};
 
@@ -110,6 +110,23 @@ pub enum Which {
     All,
 }
 
+/// Why an attempt failed that will be made again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setback {
+    /// What happened, one line.
+    pub reason: String,
+    /// The destination may still carry out what was asked of it, even after what is asked of it next.
+    pub abandoned: bool,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<&str> for Setback {
+    fn from(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), ..Self::default() }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
@@ -121,9 +138,7 @@ pub enum Settlement {
     /// The destination holds nothing of the group any more.
     Deleted,
     /// No answer, or one that may change: the destination is left alone for a while, and the debt stays.
-    Pending(String),
-    /// The same, and the destination may still carry out the request that was given up.
-    Abandoned(String),
+    Pending(Setback),
     /// The state `seq` was refused for good; the debt is gone until the next state.
     Rejected {
         /// The sequence number of the state that was sent.
@@ -265,14 +280,13 @@ pub(super) fn settle(
             )?;
             gateways::answered(transaction, destination, now)
         }
-        Settlement::Pending(error) | Settlement::Abandoned(error) => {
-            let abandoned = matches!(settlement, Settlement::Abandoned(_));
+        Settlement::Pending(setback) => {
             transaction.execute(
                 "UPDATE copies SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
                  last_error = ?4 WHERE group_id = ?1 AND destination = ?2",
-                params![row.0, row.1, time, error, abandoned],
+                params![row.0, row.1, time, setback.reason, setback.abandoned],
             )?;
-            gateways::failed(transaction, destination, error, now)
+            gateways::failed(transaction, destination, setback, now)
         }
         Settlement::Rejected { seq, error } => {
             transaction.execute(
@@ -284,6 +298,38 @@ pub(super) fn settle(
             gateways::answered(transaction, destination, now)
         }
     }
+}
+
+/// Whatever the destinations hold of the group may be gone: it is owed to those that are to hold it.
+pub(super) fn owe_again(
+    transaction: &Transaction<'_>,
+    group: GroupId,
+    destinations: &[String],
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    for destination in destinations {
+        transaction.execute(
+            "UPDATE copies SET delivered_seq = 0, owed_since = ifnull(owed_since, ?3) \
+             WHERE group_id = ?1 AND destination = ?2 AND wanted",
+            params![group.0, destination, nanos_of(now)],
+        )?;
+    }
+    Ok(())
+}
+
+/// What is owed at a destination has to wait for another one: its turn comes after that of everything else.
+pub(super) fn postpone(
+    transaction: &Transaction<'_>,
+    group: GroupId,
+    destination: &str,
+    reason: &str,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE copies SET last_attempt = ?4, last_error = ?3 WHERE group_id = ?1 AND destination = ?2",
+        params![group.0, destination, reason, nanos_of(now)],
+    )?;
+    Ok(())
 }
 
 /// A request for the group was given up, who knows where: wherever a copy may be.

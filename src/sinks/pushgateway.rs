@@ -213,6 +213,10 @@ impl Client {
     pub async fn memory(&self, key: &GroupingKey, deadline: Instant) -> Result<Memory, ReadError> {
         let key = RawKey::from(key);
         let mut answer = self.get("/metrics", deadline).await?;
+        if matches!(answer.status(), 429 | 503) {
+            // It asks to be left alone.
+            return Err(answer.failure().await);
+        }
         if answer.status() == 200 {
             let mut search = scrape::Search::new(&key);
             while let Some(piece) = answer.piece().await? {

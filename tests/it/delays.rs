@@ -180,6 +180,22 @@ fn a_job_that_was_told_to_stop_is_reported_in_haste() {
     assert_eq!(host.owed(), [format!("push {}", server.url())]);
 }
 
+/// Whoever asks for more time than the usual backoff gets it, from all processes.
+#[test]
+fn a_gateway_that_names_a_time_is_left_alone_until_then() {
+    let server = Faults::start(faults::answer("503 Service Unavailable", &[("Retry-After", "200")], "maintenance"));
+    let host = Host::new();
+    for number in 0..3 {
+        host.run(&[&server.url()], &format!("job{number}"), &[], &["true"]).run();
+    }
+    // One question about the past of a new group, and nothing after that.
+    assert_eq!(server.connections(), 1);
+    let gateway = host.registry().gateway(&server.url()).unwrap().unwrap();
+    let pause = gateway.backoff_until.unwrap().duration_since(gateway.last_failure.unwrap()).unwrap();
+    assert_eq!(pause, Duration::from_secs(200));
+    assert_eq!(host.owed().len(), 3);
+}
+
 /// "200 jobs on a dead gateway do not each wait for the time-out"
 #[test]
 fn one_run_waits_for_a_gateway_that_hangs_and_the_others_leave_it_alone() {

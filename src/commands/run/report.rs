@@ -224,8 +224,8 @@ fn say_what_became(delivery: &Delivery) {
     let destination = &delivery.destination;
     match &delivery.result {
         Ok(()) => tracing::debug!("delivered to {destination}"),
-        Err(Failure::Pending { reason, needs_setting: true, .. }) => tracing::warn!("{destination}: {reason}"),
-        Err(Failure::Pending { reason, needs_setting: false, .. }) => tracing::info!("{destination}: {reason}"),
+        Err(failure @ Failure::Pending { needs_setting: true, .. }) => tracing::warn!("{destination}: {failure}"),
+        Err(failure @ Failure::Pending { needs_setting: false, .. }) => tracing::info!("{destination}: {failure}"),
         Err(Failure::Rejected(answer)) => tracing::error!("{destination}: {answer}"),
         Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{destination}: {failure}"),
     }

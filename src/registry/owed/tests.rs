@@ -254,3 +254,25 @@ fn what_was_settled_long_ago_is_forgotten() {
     let group = registry.register(&key("never ran"), &Terms::default(), at(month)).unwrap();
     assert_eq!(group.state.past, Past::Unknown);
 }
+
+#[test]
+fn what_may_be_lost_is_owed_again_and_what_waits_for_another_comes_last() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    fail(&mut registry, &group, B, 101);
+    deliver(&mut registry, &group, A, 102);
+    registry.owe_again(group.id, &[A.into(), B.into(), C.into()], at(103)).unwrap();
+    assert_eq!(standing(&mut registry, "x"), [Standing::Pending, Standing::Stray]);
+    assert_eq!(payable(&mut registry), ["x Push a"]);
+    deliver(&mut registry, &group, A, 104);
+
+    let other = run(&mut registry, "y", &[A], 110);
+    fail(&mut registry, &other, C, 111);
+    deliver(&mut registry, &other, A, 112);
+    assert_eq!(payable(&mut registry), ["x Delete b", "y Delete c"]);
+    registry.postpone(group.id, B, "a has to answer first", at(120)).unwrap();
+    assert_eq!(payable(&mut registry), ["y Delete c", "x Delete b"]);
+    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(1);
+    assert_eq!((copy.last_error.as_deref(), copy.attempts), (Some("a has to answer first"), 1));
+}
