@@ -7,12 +7,14 @@
 //! - [`route`]: where a group is to be, and who stands in ([`spread`]).
 //! - [`flight`]: one request in flight a group.
 //! - [`Courier`]: brings one group up to date; by rounds, what is owed from earlier. What should be nowhere is removed by
-//!   `strays`, and a gateway that was restarted is noticed by `sightings`.
+//!   `strays`, unless it is where it should be by another name (`namesakes`); a gateway that was restarted is noticed by
+//!   `sightings`.
 //! - [`unrecorded`]: the same once, where there is no registry.
 
 mod clients;
 mod courier;
 mod flight;
+mod namesakes;
 mod rounds;
 pub mod route;
 mod sightings;

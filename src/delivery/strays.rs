@@ -1,10 +1,14 @@
 //! Copies that should not be: left behind by a failover, by a change of gateways, or deleted on purpose.
+//!
+//! Never loses the copy that should be: one that is found under another name of the same destination is left alone, and
+//! where that cannot be found out, what is at home is owed again before the deletion.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
-use super::courier::{Courier, Delivery, Failure, badly_set, judged, pending};
+use super::courier::{Courier, Delivery, Failure, badly_set, judged, pending, until_settling};
 use super::flight;
+use super::namesakes::{Relation, Silent, relation};
 use super::route::Destination;
 use crate::grouping::GroupingKey;
 use crate::registry::{Copy, Debt, Group, GroupStatus, RegistryError, Settlement, Standing, Want};
@@ -39,13 +43,65 @@ impl Courier<'_> {
         let seq = group.state.seq;
         let is_awaited = |copy: &Copy| copy.standing(seq) == Standing::Pending;
         let is_needed = copies.iter().any(is_awaited);
+        let homes = copies.iter().filter(|copy| copy.want == Want::Present);
+        let homes: Vec<String> = homes.map(|copy| copy.destination.clone()).collect();
+        let mut is_home_in_doubt = false;
         for copy in copies.iter().filter(|copy| copy.standing(seq) == Standing::Stray) {
             let is_due = !is_needed || copy.want == Want::Cleared;
-            if is_due && self.resting(&copy.destination, deadline)?.is_none() {
-                deletions.push(self.delete(&group, copy, deadline).await);
+            if !is_due || self.resting(&copy.destination, deadline)?.is_some() {
+                continue;
+            }
+            match self.relation_to(&homes, copy, deadline).await {
+                Ok(Relation::One) => deletions.push(self.is_no_stray(&group, copy, deadline)?),
+                Ok(Relation::Two) => deletions.push(self.delete(&group, copy, deadline).await),
+                Ok(Relation::Unknown) => {
+                    // Written down first: whatever happens to the copies at home, they are sent once more.
+                    self.registry(deadline).owe_again(group.id, &homes, SystemTime::now())?;
+                    is_home_in_doubt = true;
+                    deletions.push(self.delete(&group, copy, deadline).await);
+                }
+                Err(silent) => self.postpone(&group, copy, &silent, deadline)?,
             }
         }
+        for home in homes.into_iter().filter(|_| is_home_in_doubt) {
+            let result = self.send_state(&group, &home, 1, until_settling(deadline), deadline).await;
+            deletions.push(Delivery { destination: home, result, stand_in: None });
+        }
         Ok(deletions)
+    }
+
+    /// What the destination of a copy has to do with those that are to hold the group.
+    async fn relation_to(&mut self, homes: &[String], copy: &Copy, deadline: Instant) -> Result<Relation, Silent> {
+        let mut closest = Relation::Two;
+        for home in homes {
+            match relation(self.clients, home, &copy.destination, until_settling(deadline)).await? {
+                Relation::One => return Ok(Relation::One),
+                Relation::Unknown => closest = Relation::Unknown,
+                Relation::Two => {}
+            }
+        }
+        Ok(closest)
+    }
+
+    /// The copy is the one at home, by another name of it: there is nothing to delete.
+    fn is_no_stray(&mut self, group: &Group, copy: &Copy, deadline: Instant) -> Result<Delivery, RegistryError> {
+        let destination = copy.destination.clone();
+        tracing::info!("group {}: {destination} is another name of where it belongs", group.key);
+        self.registry(deadline).settle(group.id, &destination, &Settlement::Deleted, SystemTime::now())?;
+        Ok(Delivery { destination, result: Ok(()), stand_in: None })
+    }
+
+    /// A copy waits until it is known whether it is the one at home.
+    fn postpone(
+        &mut self,
+        group: &Group,
+        copy: &Copy,
+        Silent { destination, failure }: &Silent,
+        deadline: Instant,
+    ) -> Result<(), RegistryError> {
+        self.note_failure(destination, failure);
+        let reason = format!("{destination} has to answer first: {failure}");
+        self.registry(deadline).postpone(group.id, &copy.destination, &reason, SystemTime::now())
     }
 
     /// Deletes the group at one destination, and reads back whether it is gone. Only then is the copy forgotten.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::clients::Clients;
 use super::courier::{Delivery, Failure, badly_set, judged, send_with_own_metrics, textfile_labels, write_textfile};
 use super::flight;
+use super::namesakes::{Relation, relation};
 use super::route::{Destination, Route};
 use super::strays::delete_at;
 use crate::grouping::GroupingKey;
@@ -64,7 +65,7 @@ pub async fn deliver(
             }
         }
         if at_home.is_ok() {
-            remove_strays(clients, &stand_ins, key, deadline).await;
+            remove_strays(clients, home, &stand_ins, key, deadline).await;
         }
         deliveries.push(Delivery { destination: home.clone(), result: at_home, stand_in });
     }
@@ -93,8 +94,18 @@ pub async fn withdraw(
     deliveries
 }
 
-async fn remove_strays(clients: &mut Clients, stand_ins: &[String], key: &GroupingKey, deadline: Instant) {
+/// A gateway is only told to delete the group if it is certainly another than the one at home.
+async fn remove_strays(clients: &mut Clients, home: &str, stand_ins: &[String], key: &GroupingKey, deadline: Instant) {
     for url in stand_ins {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match relation(clients, home, url, Instant::now() + left / 2).await {
+            Ok(Relation::Two) => {}
+            Ok(Relation::One) => continue,
+            Ok(Relation::Unknown) | Err(_) => {
+                tracing::info!("group {key}: {url} may hold an earlier state");
+                continue;
+            }
+        }
         let Ok(client) = clients.get(url) else { continue };
         let left = deadline.saturating_duration_since(Instant::now());
         if let Err(failure) = judged(client.delete(key, Instant::now() + left / 2).await) {

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::grouping::GroupingKey;
@@ -30,6 +30,12 @@ impl TextfileDir {
         let harmless = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let name: String = key.script_name().chars().map(harmless).take(64).collect();
         format!("jobmon_{name}_{:016x}.prom", key.stable_hash())
+    }
+
+    /// Whether both paths lead to one folder; a folder that is missing is no other's.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let place = |folder: &Self| fs::metadata(&folder.0).map(|metadata| (metadata.dev(), metadata.ino()));
+        self == other || matches!((place(self), place(other)), (Ok(one), Ok(two)) if one == two)
     }
 
     /// Whether the group has a file.

@@ -130,6 +130,45 @@ fn a_run_without_a_registry_is_pushed_and_leaves_one_copy() {
     assert_eq!(value(&gateways[0], "job", "script_last_failure_timestamp_seconds"), None);
 }
 
+/// Nobody remembers which copies a failover left, so one that may be the one at home is left alone.
+#[test]
+fn a_run_without_a_registry_keeps_what_it_pushed_to_a_gateway_with_two_names() {
+    let host = Host::new();
+    let file = host.sandbox.write("file", "");
+    let gateway = Pushgateway::start();
+    let names = [gateway.url(), gateway.url().replace("127.0.0.1", "localhost")];
+    for spread in ["first", "hash"] {
+        let run = host.run(&[&names[0], &names[1]], "job", &["--spread", spread], &["true"]);
+        run.env("JOBMON_STATE_DIR", file.join("below")).any_stderr().run();
+        assert_eq!(value(&gateway, "job", "script_result"), Some(1.0), "{spread}");
+    }
+}
+
+/// A registry that stays busy to the end of a run gets its result later, from whoever uses it next.
+#[test]
+fn a_result_that_a_busy_registry_does_not_take_is_taken_in_by_whatever_comes_next() {
+    for next in ["run", "flush", "status", "history"] {
+        let host = Host::new();
+        let gateway = Pushgateway::start();
+        let run = || host.run(&[&gateway.url()], "job", &["--push-timeout", "500ms"], &["sh", "-c", "exit 7"]).code(7);
+        run().run();
+        let blocker = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
+        blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+        run().stderr_contains("locked by other processes; the result waits in").run();
+        assert_eq!(runs(&gateway, "job")["failure"], 1.0, "what only the registry knows stays as it was");
+        blocker.execute_batch("ROLLBACK").unwrap();
+
+        match next {
+            "run" => host.run(&[&gateway.url()], "other", &[], &["true"]).run(),
+            next => host.sandbox.jobmon([next]).any_stdout().run(),
+        };
+        assert_eq!(host.outcomes("job"), [Outcome::Failure, Outcome::Failure], "{next}");
+        assert_eq!(fs::read_dir(host.sandbox.state().join("runs")).unwrap().count(), 0, "{next}");
+        host.flush().run();
+        assert_eq!(runs(&gateway, "job")["failure"], 2.0, "{next}");
+    }
+}
+
 /// A small file system of its own for a state folder, for root; taken away when dropped.
 struct Tmpfs(PathBuf);
 

@@ -12,6 +12,7 @@ use jobmon::generate::{rules, scrape};
 
 use crate::delivery_support::{Host, holders, labels, runs, value};
 use crate::harness::client::key;
+use crate::harness::faults::{Behaviour, Faults};
 use crate::harness::{Nginx, PATIENCE, Prometheus, Pushgateway, eventually};
 
 fn gateways(count: usize) -> (Vec<Pushgateway>, Vec<String>) {
@@ -289,4 +290,113 @@ fn spellings_of_one_gateway_are_one_and_a_path_is_part_of_it() {
     let groups = host.registry().groups().unwrap();
     let copies: Vec<&str> = groups[0].copies.iter().map(|copy| copy.destination.as_str()).collect();
     assert_eq!(copies, [url]);
+}
+
+/// The same where only the gateway itself can tell: what is deleted by one of its names is gone by the other.
+#[test]
+fn a_gateway_by_another_name_keeps_its_groups() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    let proxy = Nginx::in_front_of(&gateway.url()).prefix("/push").start();
+    let names = [gateway.url(), gateway.url().replace("127.0.0.1", "localhost"), format!("{}/push", proxy.url())];
+    let mut count = 0.0;
+    let mut run = |names: &[&str], spread: &str| {
+        host.run(names, "job", &["--spread", spread], &["true"]).run();
+        count += 1.0;
+        assert_eq!(runs(&gateway, "job").get("success"), Some(&count), "{names:?} {spread}");
+        assert_eq!(host.owed(), Vec::<String>::new(), "{names:?} {spread}");
+    };
+    for name in names.iter().chain(&names) {
+        run(&[name], "first");
+    }
+    for spread in Spread::ALL {
+        run(&by_ref(&names), spread.as_str());
+        run(&[&names[2], &names[0]], spread.as_str());
+    }
+}
+
+/// Not every gateway tells when it was started; one that does not loses no group and keeps no copy either.
+#[test]
+fn a_move_to_a_gateway_of_unknown_age_loses_nothing_and_leaves_nothing() {
+    let host = Host::new();
+    let gateways = [Pushgateway::start(), Pushgateway::start()];
+    let silent = |gateway: &Pushgateway| {
+        Nginx::in_front_of(&gateway.url()).directive("location = /api/v1/status { return 404; }").start()
+    };
+    let proxies = [silent(&gateways[0]), silent(&gateways[0]), silent(&gateways[1])];
+    for (count, (proxy, home)) in (1..).zip([(0, 0), (1, 0), (2, 1), (1, 0), (0, 0)]) {
+        host.run(&[&proxies[proxy].url()], "job", &[], &["true"]).run();
+        assert_eq!(homes(&gateways, &["job".to_owned()])["job"], home);
+        assert_eq!(runs(&gateways[home], "job")["success"], f64::from(count));
+        assert_eq!(host.owed(), Vec::<String>::new());
+    }
+}
+
+/// A copy that a failover left behind is all that scrapes see while home does not answer.
+#[test]
+fn a_stray_copy_waits_until_its_home_answers() {
+    let host = Host::new();
+    let file = format!("--persistence.file={}", host.sandbox.path("gateway").display());
+    let mut gateways = [Pushgateway::start(), Pushgateway::start_with(&[&file])];
+    let urls = gateways.each_ref().map(Pushgateway::url);
+    let urls = by_ref(&urls);
+    let run = || host.run(&urls, "job", &["--spread", "first"], &["true"]).run();
+    run();
+    gateways[0].kill();
+    run();
+    gateways[1].stop();
+    gateways[0].restart();
+    host.flush().code(1).any_stderr().run();
+    assert_eq!(runs(&gateways[0], "job")["success"], 2.0);
+    assert_eq!(host.owed(), [format!("delete {}", urls[1])]);
+
+    gateways[0].kill();
+    gateways[1].restart();
+    let reason = format!("still to be deleted at {}: {} has to answer first: connection refused", urls[1], urls[0]);
+    host.flush().code(1).stderr_contains(&reason).run();
+    assert!(value(&gateways[1], "job", "script_result").is_some());
+
+    gateways[0].restart();
+    host.flush().run();
+    assert_eq!(homes(&gateways, &["job".to_owned()])["job"], 0);
+    assert_eq!(runs(&gateways[0], "job")["success"], 2.0);
+}
+
+/// A deletion that is carried out late must not take away what was pushed meanwhile.
+#[test]
+fn a_deletion_that_was_given_up_is_remembered() {
+    let host = Host::new();
+    let gateways = [Pushgateway::start(), Pushgateway::start()];
+    host.run(&[&gateways[1].url()], "job", &[], &["true"]).run();
+    let hangs = Faults::start(Behaviour::HangAfterRequest);
+    let by_method = format!(
+        "location /metrics/job {{ if ($request_method = DELETE) {{ proxy_pass {}; }} proxy_pass {}; }}",
+        hangs.url(),
+        gateways[0].url()
+    );
+    let proxy = Nginx::in_front_of(&gateways[0].url()).directive(&by_method).start();
+    host.run(&[&proxy.url()], "job", &[], &["true"]).run();
+    host.run(&[&gateways[1].url()], "job", &["--push-timeout", "500ms"], &["true"]).run();
+    assert_eq!(hangs.requests()[0].method, "DELETE");
+    assert_eq!(host.owed(), [format!("delete {}", proxy.url())]);
+    let copies = host.registry().groups().unwrap().remove(0).copies;
+    assert!(copies.iter().any(|copy| copy.destination == proxy.url() && copy.abandoned), "{copies:?}");
+}
+
+#[test]
+fn a_folder_by_another_name_keeps_its_files() {
+    let host = Host::new();
+    let folder = host.sandbox.path("textfiles");
+    let link = host.sandbox.path("link");
+    std::fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(&folder, &link).unwrap();
+    for path in [&folder, &link, &folder] {
+        host.run(&[], "job", &["--textfile-dir", path.to_str().unwrap()], &["true"]).run();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(host.owed(), Vec::<String>::new());
+    }
+    let other = host.sandbox.path("other");
+    std::fs::create_dir(&other).unwrap();
+    host.run(&[], "job", &["--textfile-dir", other.to_str().unwrap()], &["true"]).run();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
