@@ -87,10 +87,11 @@ impl StateDir {
     }
 }
 
-/// Options that open a file for reading and writing, for its owner alone, and never through a symbolic link.
+/// Options that open a file for reading and writing, for its owner alone, and never through a symbolic link. Should
+/// somebody have put a pipe in its place, reading from it fails instead of waiting for ever.
 pub(super) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.read(true).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options
 }
 
