@@ -264,12 +264,13 @@ impl Registry {
     /// What is not reached is left to the next call.
     pub fn retain(&mut self, retention: &Retention, now: SystemTime, until: Instant) -> Result<u64, RegistryError> {
         let oldest = now.checked_sub(TOMBSTONE_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut removed =
-            self.store.write(Durability::Crash, |transaction| owed::forget_settled(transaction, oldest))?;
+        let (mut removed, too_old) = self.store.write(Durability::Crash, |transaction| {
+            Ok((owed::forget_settled(transaction, oldest)?, history::too_old(transaction, retention, now)?))
+        })?;
         loop {
             let batch = self
                 .store
-                .write(Durability::Crash, |transaction| history::retain(transaction, retention, now, until))?;
+                .write(Durability::Crash, |transaction| history::retain(transaction, retention, too_old, until))?;
             removed += batch;
             if batch == 0 || Instant::now() >= until {
                 return Ok(removed);

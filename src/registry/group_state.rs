@@ -261,8 +261,10 @@ impl GroupState {
         let succeeded = record.outcome == Outcome::Success;
         let last_run_start = self.last_run.as_ref().map(|run| run.started_at);
         let is_last = most_recent(last_run_start, record.started_at);
-        // Of two runs that overlap, the one that started later was announced later, and its start stays.
-        let announced = arrival == Arrival::Now && self.last_start.is_some_and(|start| start >= record.started_at);
+        // Of two runs that overlap, the one that started later was announced later, and its start stays; unless it lies
+        // in the future, where a clock put it that has since been put right.
+        let overlaps = |start| (record.started_at..=record.ended_at).contains(&start);
+        let announced = arrival == Arrival::Now && self.last_start.is_some_and(overlaps);
         if !announced && most_recent(self.last_start, record.started_at) {
             self.last_start = Some(record.started_at);
         }
@@ -408,11 +410,14 @@ mod tests {
     fn the_start_of_the_run_that_started_last_stays() {
         let mut state = GroupState::default();
         state.start(at(100));
-        state.start(at(150));
+        state.start(at(105));
         state.finish(&record("x", 100, Outcome::Success), Arrival::Now, 0);
-        assert_eq!(state.last_start, Some(at(150)));
+        assert_eq!(state.last_start, Some(at(105)));
         state.finish(&record("x", 170, Outcome::Success), Arrival::Now, 0);
         assert_eq!(state.last_start, Some(at(170)), "a short run is not announced");
+        state.start(at(1_000_000));
+        state.finish(&record("x", 200, Outcome::Success), Arrival::Now, 0);
+        assert_eq!(state.last_start, Some(at(200)), "the clock was put back");
     }
 
     #[test]

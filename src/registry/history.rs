@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::groups::{self, Group, GroupId, integer, natural, outcome_of};
@@ -119,6 +119,15 @@ pub(super) fn failures_since(connection: &Connection, group: GroupId, time: Syst
     )
 }
 
+/// Which runs are too old to be kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooOld {
+    /// Those that ended before this.
+    before: i64,
+    /// The present: what ended after it was dated by another clock.
+    now: i64,
+}
+
 /// The newest runs that the filter selects, newest first: in the order in which their ends became known.
 pub(super) fn runs(transaction: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Vec<PastRun>> {
     let mut found: Vec<(i64, PastRun)> = Vec::new();
@@ -229,10 +238,33 @@ pub(super) fn is_retention_due(transaction: &Transaction<'_>, run: i64, now: Sys
     if run % RUNS_BETWEEN_RETENTIONS == 0 {
         return Ok(true);
     }
+    // A time in the future was written by a clock that has since been put right.
+    Ok(last_retention(transaction)?
+        .is_none_or(|last| last > now || super::clock::since(last, now) >= RETENTION_INTERVAL))
+}
+
+/// Retention begins: notes that, and says which runs are too old, by the time of their end.
+///
+/// A clock that has gone on by more than the longest age since the last retention has leapt, or the host was off for that
+/// long. It would take everything at once, so it is not believed before it says so a second time.
+pub(super) fn too_old(
+    transaction: &Transaction<'_>,
+    retention: &Retention,
+    now: SystemTime,
+) -> rusqlite::Result<TooOld> {
+    let has_leapt = last_retention(transaction)?.is_some_and(|last| super::clock::since(last, now) > retention.max_age);
+    transaction.execute(
+        "INSERT INTO notes (name, value) VALUES ('retention', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
+        [nanos_of(now)],
+    )?;
+    let oldest = now.checked_sub(retention.max_age).filter(|_| !has_leapt);
+    Ok(TooOld { before: oldest.map_or(i64::MIN, nanos_of), now: nanos_of(now) })
+}
+
+fn last_retention(transaction: &Transaction<'_>) -> rusqlite::Result<Option<SystemTime>> {
     let sql = "SELECT value FROM notes WHERE name = 'retention'";
     let last: Option<i64> = transaction.query_row(sql, [], |row| row.get(0)).optional()?;
-    // A time in the future was written by a clock that has since been put right.
-    Ok(last.map(time_of).is_none_or(|last| last > now || super::clock::since(last, now) >= RETENTION_INTERVAL))
+    Ok(last.map(time_of))
 }
 
 /// One batch of retention: removes what is too old or too much, and says how many rows that were. The caller goes on
@@ -240,19 +272,16 @@ pub(super) fn is_retention_due(transaction: &Transaction<'_>, run: i64, now: Sys
 pub(super) fn retain(
     transaction: &Transaction<'_>,
     retention: &Retention,
-    now: SystemTime,
+    too_old: TooOld,
     until: Instant,
 ) -> rusqlite::Result<u64> {
-    transaction.execute(
-        "INSERT INTO notes (name, value) VALUES ('retention', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
-        [nanos_of(now)],
-    )?;
-    let oldest = now.checked_sub(retention.max_age).map_or(i64::MIN, nanos_of);
-    // The rows with the lowest ids are the oldest but for late arrivals, which then go a little later.
+    // The rows with the lowest ids are the oldest but for late arrivals, which then go a little later. So does what a
+    // clock that was put back has dated years ago; what it has dated into the future keeps nothing else.
     let mut removed = remove(
         transaction,
-        "SELECT id FROM (SELECT id, ended_at FROM runs ORDER BY id LIMIT ?1) WHERE ended_at < ?2",
-        [i64::from(BATCH), oldest],
+        "SELECT id FROM (SELECT id, ended_at, max(iif(ended_at > ?3, NULL, ended_at)) OVER (ORDER BY id) AS newest \
+         FROM (SELECT id, ended_at FROM runs ORDER BY id LIMIT ?1)) WHERE newest < ?2 AND ended_at < ?2",
+        [i64::from(BATCH), too_old.before, too_old.now],
     )?;
     let ids: Vec<i64> =
         transaction.prepare("SELECT id FROM groups")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -276,7 +305,7 @@ pub(super) fn retain(
 }
 
 /// Removes the runs whose ids `select` yields, with all that belongs to them.
-fn remove(transaction: &Transaction<'_>, select: &str, parameters: [i64; 2]) -> rusqlite::Result<u64> {
+fn remove(transaction: &Transaction<'_>, select: &str, parameters: impl Params) -> rusqlite::Result<u64> {
     let mut statement = transaction.prepare(select)?;
     let ids: Vec<i64> = statement.query_map(parameters, |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut attempts = transaction.prepare("DELETE FROM attempts WHERE run = ?1")?;

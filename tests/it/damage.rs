@@ -5,13 +5,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use jobmon::record::Outcome;
 use rusqlite::Connection;
 
 use crate::delivery_support::{Host, holders, runs, value};
 use crate::harness::sandbox::Running;
-use crate::harness::{PATIENCE, Pushgateway, eventually};
+use crate::harness::{Clock, PATIENCE, Pushgateway, eventually};
 
 /// A job that says something on both streams, and ends with 7 when it is told to.
 const JOB: [&str; 3] =
@@ -233,6 +234,20 @@ fn fill(path: &Path) {
     }
 }
 
+/// Whoever may write to the folder can put anything there; what is no journal file holds nobody up.
+#[test]
+fn pipes_and_folders_among_the_journal_files_hold_nobody_up() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    let folder = host.sandbox.state().join("runs");
+    assert!(Command::new("mkfifo").arg(folder.join("0123456789abcdef-pipe.run")).status().unwrap().success());
+    fs::create_dir(folder.join("0123456789abcdef-folder.run")).unwrap();
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    host.flush().run();
+    assert_eq!(runs(&gateway, "job")["success"], 2.0);
+}
+
 /// What a plain user can do: forbid jobmon to write to any file. Its job may as little, and is not told by a signal.
 fn limited_files(host: &Host, gateway: &Pushgateway) {
     let arguments = ["-c", "ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_jobmon")];
@@ -280,6 +295,41 @@ fn set_modes(folder: &Path, folders: u32, files: u32) {
         fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode)).unwrap();
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(folders)).unwrap();
+}
+
+/// "clock stepped back or forward by years: the job is untouched; what was recorded before stays; no run is counted
+/// twice": between runs and in the middle of them.
+#[test]
+fn a_clock_that_is_set_by_years_changes_nothing_but_dates() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    let clock = Clock::new(&host.sandbox);
+    let mut expected = Vec::new();
+    for (exit_code, (at_start, at_end)) in (1..).zip([(0, 0), (0, 20), (20, 20), (20, 0), (0, -30), (-60, 0), (0, 0)]) {
+        clock.set(at_start);
+        for file in ["started", "go"] {
+            let _ = fs::remove_file(host.sandbox.path(file));
+        }
+        let job = format!(": > ../started; while [ ! -e ../go ]; do sleep 0.01; done; exit {exit_code}");
+        let run = host.run(&[&gateway.url()], "job", &[], &["sh", "-c", &job]).code(exit_code).stderr("");
+        let running = clock.under(run).spawn();
+        let started = host.sandbox.path("started");
+        eventually(PATIENCE, "the job to start", || started.exists().then_some(()));
+        clock.set(at_end);
+        fs::write(host.sandbox.path("go"), "").unwrap();
+        running.wait();
+        expected.push(exit_code);
+        // The newest is what ended last, whatever its date.
+        assert_eq!(value(&gateway, "job", "script_exit_code"), Some(f64::from(exit_code)), "{at_start} {at_end}");
+        assert_eq!(runs(&gateway, "job")["failure"], f64::from(exit_code));
+        let known: Vec<i32> = host.history().iter().rev().map(|run| run.record.exit_code).collect();
+        assert_eq!(known, expected);
+        assert_eq!(host.owed(), Vec::<String>::new());
+        assert!(value(&gateway, "job", "script_duration_seconds").unwrap() < 1_000_000.0);
+    }
+    let start = value(&gateway, "job", "script_start_timestamp_seconds").unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((0.0..1_000.0).contains(&(now - start)), "the most recent start is not in the future: {start}");
 }
 
 /// "clock stepped back or forward by years": order does not rest on it. A run that the registry dates into the future

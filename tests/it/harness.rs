@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub mod certificates;
 pub mod client;
+pub mod clock;
 pub mod faults;
 pub mod http;
 pub mod nginx;
@@ -19,6 +20,7 @@ pub mod servers;
 pub mod webhook;
 
 pub use certificates::Certificates;
+pub use clock::Clock;
 pub use faults::Faults;
 pub use nginx::Nginx;
 pub use pushgateway::Pushgateway;

@@ -164,3 +164,26 @@ fn retention_is_due_seldom_and_whatever_the_clock_does() {
     let by_count = (0..200).filter(|_| due(&mut registry, at(day))).count();
     assert_eq!(by_count, 2);
 }
+
+/// "clock stepped back or forward by years: … what was recorded before stays"
+#[test]
+fn a_clock_that_leaps_takes_no_history_with_it() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let retention = Retention::default();
+    let years = 20 * 365 * 24 * 3600;
+    let present = years;
+    let mut run = |clock: u64| {
+        registry.remember(&record("a", clock, Outcome::Success), &Terms::default(), at(clock)).unwrap();
+        registry.retain(&retention, at(clock + 10), soon()).unwrap();
+        registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap().len()
+    };
+    // The present, the future, the present, the past, and the present again.
+    let clocks = [present, present + years, present + 100, 100, present + 200];
+    for (count, clock) in (1..).zip(clocks) {
+        assert_eq!(run(clock), count, "{clock}");
+    }
+    let age = retention.max_age.as_secs() + 3600;
+    assert_eq!(run(present + age), 6, "so much later is not believed at once");
+    assert_eq!(run(present + age + 1), 3, "what the clock dated into the future stays");
+}
