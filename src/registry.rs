@@ -477,6 +477,11 @@ impl Registry {
         self.store.write(Durability::PowerCut, |transaction| gateways::seen(transaction, url, start_time, now))
     }
 
+    /// A gateway did not answer, whatever it was asked: it is left alone for a while.
+    pub fn gateway_failed(&mut self, url: &str, setback: &Setback, now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| gateways::failed(transaction, url, setback, now))
+    }
+
     /// What this host knows of one gateway.
     pub fn gateway(&mut self, url: &str) -> Result<Option<Gateway>, RegistryError> {
         self.store.read(|transaction| gateways::get(transaction, url))

@@ -129,7 +129,7 @@ impl<'a> Courier<'a> {
         status: GroupStatus,
         deadline: Instant,
     ) -> Result<Vec<Delivery>, RegistryError> {
-        let GroupStatus { mut group, copies } = status;
+        let GroupStatus { mut group, copies } = self.look_at_homes(status, deadline).await?;
         let homes: Vec<&Copy> = copies.iter().filter(|copy| copy.want == Want::Present).collect();
         let route = group.route.as_deref().and_then(Route::from_note).unwrap_or_default();
         if group.state.past == Past::Unknown && group.state.counts.total() <= 1 {

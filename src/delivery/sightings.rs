@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::courier::{Courier, silence};
+use super::courier::{Courier, Failure, silence};
 use crate::registry::{RegistryError, Sighting};
 
 /// Gateways are asked when they were started once in so long by one host, however many jobs it runs.
 const SIGHTING_INTERVAL: Duration = Duration::from_secs(60);
 /// When a gateway was started is known to it at once, whatever it holds.
-const PATIENCE_OF_A_QUESTION: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE_OF_A_QUESTION: Duration = Duration::from_secs(10);
 
 impl Courier<'_> {
     /// Those of `urls` that it is time to ask when they were started: new ones, those that failed before, and the others
@@ -57,11 +57,25 @@ impl Courier<'_> {
             Err(error) => {
                 tracing::debug!("gateway {url} does not say when it was started: {error}");
                 if let Some(failure) = silence(&error) {
-                    self.note_failure(url, &failure);
+                    self.note_silence(url, &failure, deadline)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A gateway did not answer a question: it is left alone by all processes for a while, as after a push.
+    pub(super) fn note_silence(
+        &mut self,
+        url: &str,
+        failure: &Failure,
+        deadline: Instant,
+    ) -> Result<(), RegistryError> {
+        self.note_failure(url, failure);
+        match failure {
+            Failure::Pending { setback, .. } => self.registry(deadline).gateway_failed(url, setback, SystemTime::now()),
+            Failure::Rejected(_) | Failure::WithoutJobMetrics(_) => Ok(()),
+        }
     }
 
     /// Asks every gateway of `gateways`, and every one that was ever spoken to, whether it was restarted.

@@ -10,6 +10,7 @@ use super::courier::{Courier, Delivery, Failure, badly_set, judged, pending, unt
 use super::flight;
 use super::namesakes::{Relation, Silent, relation};
 use super::route::Destination;
+use super::sightings::PATIENCE_OF_A_QUESTION;
 use crate::grouping::GroupingKey;
 use crate::registry::{Copy, Debt, Group, GroupStatus, RegistryError, Settlement, Standing, Want};
 use crate::sinks::pushgateway::{Client, Memory};
@@ -51,6 +52,10 @@ impl Courier<'_> {
             if !is_due || self.resting(&copy.destination, deadline)?.is_some() {
                 continue;
             }
+            if let Some(silent) = self.first_resting(&homes, deadline)? {
+                self.postpone(&group, copy, silent, deadline)?;
+                continue;
+            }
             match self.relation_to(&homes, copy, deadline).await {
                 Ok(Relation::One) => deletions.push(self.is_no_stray(&group, copy, deadline)?),
                 Ok(Relation::Two) => deletions.push(self.delete(&group, copy, deadline).await),
@@ -60,7 +65,10 @@ impl Courier<'_> {
                     is_home_in_doubt = true;
                     deletions.push(self.delete(&group, copy, deadline).await);
                 }
-                Err(silent) => self.postpone(&group, copy, &silent, deadline)?,
+                Err(silent) => {
+                    self.note_silence(&silent.destination, &silent.failure, deadline)?;
+                    deletions.push(self.postpone(&group, copy, silent, deadline)?);
+                }
             }
         }
         for home in homes.into_iter().filter(|_| is_home_in_doubt) {
@@ -70,11 +78,31 @@ impl Courier<'_> {
         Ok(deletions)
     }
 
+    /// Makes sure that homes which need nothing more still have what they were given, before what stands in for them
+    /// goes. Gives the group as it is then.
+    pub(super) async fn look_at_homes(
+        &mut self,
+        status: GroupStatus,
+        deadline: Instant,
+    ) -> Result<GroupStatus, RegistryError> {
+        let seq = status.group.state.seq;
+        let stands = |standing| status.copies.iter().filter(move |copy| copy.standing(seq) == standing);
+        if stands(Standing::Stray).next().is_none() {
+            return Ok(status);
+        }
+        for home in stands(Standing::Delivered) {
+            if let Destination::Gateway(url) = Destination::from_name(&home.destination) {
+                self.look_at(&url, time_for_a_question(deadline)).await?;
+            }
+        }
+        Ok(self.registry(deadline).group(&status.group.key)?.unwrap_or(status))
+    }
+
     /// What the destination of a copy has to do with those that are to hold the group.
     async fn relation_to(&mut self, homes: &[String], copy: &Copy, deadline: Instant) -> Result<Relation, Silent> {
         let mut closest = Relation::Two;
         for home in homes {
-            match relation(self.clients, home, &copy.destination, until_settling(deadline)).await? {
+            match relation(self.clients, home, &copy.destination, time_for_a_question(deadline)).await? {
                 Relation::One => return Ok(Relation::One),
                 Relation::Unknown => closest = Relation::Unknown,
                 Relation::Two => {}
@@ -96,12 +124,26 @@ impl Courier<'_> {
         &mut self,
         group: &Group,
         copy: &Copy,
-        Silent { destination, failure }: &Silent,
+        Silent { destination, failure }: Silent,
         deadline: Instant,
-    ) -> Result<(), RegistryError> {
-        self.note_failure(destination, failure);
-        let reason = format!("{destination} has to answer first: {failure}");
-        self.registry(deadline).postpone(group.id, &copy.destination, &reason, SystemTime::now())
+    ) -> Result<Delivery, RegistryError> {
+        let stray = copy.destination.clone();
+        let failure = match destination == stray {
+            true => failure,
+            false => pending(&format!("{destination} has to answer first: {failure}")),
+        };
+        self.registry(deadline).postpone(group.id, &stray, &failure.to_string(), SystemTime::now())?;
+        Ok(Delivery { destination: stray, result: Err(failure), stand_in: None })
+    }
+
+    /// A home that is left alone just now, and so cannot be asked.
+    fn first_resting(&mut self, homes: &[String], deadline: Instant) -> Result<Option<Silent>, RegistryError> {
+        for home in homes {
+            if let Some(failure) = self.resting(home, deadline)? {
+                return Ok(Some(Silent { destination: home.clone(), failure }));
+            }
+        }
+        Ok(None)
     }
 
     /// Deletes the group at one destination, and reads back whether it is gone. Only then is the copy forgotten.
@@ -147,6 +189,10 @@ pub(super) async fn delete_at(
             Ok(client) => delete_and_verify(client, key, deadline).await,
         },
     }
+}
+
+fn time_for_a_question(deadline: Instant) -> Instant {
+    until_settling(deadline).min(Instant::now() + PATIENCE_OF_A_QUESTION)
 }
 
 async fn delete_and_verify(client: &Client, key: &GroupingKey, deadline: Instant) -> Result<(), Failure> {

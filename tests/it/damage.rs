@@ -68,6 +68,26 @@ fn a_registry_of_a_newer_version_is_left_alone_and_the_run_waits_for_it() {
     assert_eq!(runs(&gateway, "job")["failure"], 1.0);
 }
 
+/// The other way round: the one that was here first left a registry without the newest columns, and goes on beside.
+#[test]
+fn a_registry_of_an_older_version_is_brought_up_to_date_and_keeps_everything() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    let running = start(&host, &gateway);
+    disturbed(&host, running, || {
+        let older = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
+        let columns = ["groups DROP COLUMN metrics_pushed", "groups DROP COLUMN metrics_of_run"];
+        eventually(PATIENCE, "the registry to be free", || {
+            let undo = columns.map(|column| format!("ALTER TABLE {column};")).concat();
+            older.execute_batch(&format!("BEGIN IMMEDIATE; {undo} PRAGMA user_version = 2; COMMIT")).ok()
+        });
+    });
+    assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Failure]);
+    assert_eq!(runs(&gateway, "job")["success"], 1.0);
+    assert_eq!(runs(&gateway, "job")["failure"], 1.0);
+}
+
 /// Whether a process has a file of that name open.
 fn has_open(pid: i32, name: &str) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();

@@ -362,6 +362,35 @@ fn a_stray_copy_waits_until_its_home_answers() {
     assert_eq!(runs(&gateways[0], "job")["success"], 2.0);
 }
 
+/// A gateway may have lost what it was given before anybody has noticed.
+#[test]
+fn a_stray_copy_goes_only_if_home_still_has_what_it_was_given() {
+    let host = Host::new();
+    let file = format!("--persistence.file={}", host.sandbox.path("gateway").display());
+    let mut gateways = [Pushgateway::start(), Pushgateway::start_with(&[&file])];
+    let urls = gateways.each_ref().map(Pushgateway::url);
+    let run = || host.run(&by_ref(&urls), "job", &["--spread", "first"], &["true"]).run();
+    run();
+    gateways[0].kill();
+    run();
+    gateways[1].stop();
+    gateways[0].restart();
+    host.flush().code(1).any_stderr().run();
+    gateways[0].restart();
+    gateways[1].restart();
+    assert_eq!(homes(&gateways, &["job".to_owned()])["job"], 1, "home came back empty");
+
+    // Whoever pays the debt has nothing else to do with these gateways.
+    let elsewhere = Pushgateway::start();
+    eventually(PATIENCE, "the stray copy to go, after the backoff", || {
+        host.run(&[&elsewhere.url()], "other", &[], &["true"]).run();
+        let holders = holders(&gateways.each_ref(), "job");
+        assert!(!holders.is_empty(), "nobody has the group");
+        (holders == [0]).then_some(())
+    });
+    assert_eq!(runs(&gateways[0], "job")["success"], 2.0);
+}
+
 /// A deletion that is carried out late must not take away what was pushed meanwhile.
 #[test]
 fn a_deletion_that_was_given_up_is_remembered() {
