@@ -128,6 +128,26 @@ fn a_state_folder_that_vanishes_takes_no_job_with_it() {
     assert_eq!(host.outcomes("job"), [Outcome::Failure, Outcome::Success]);
 }
 
+/// The log of the old registry, if it stays behind, does not come to belong to the new one.
+#[test]
+fn a_registry_that_is_deleted_while_a_job_runs_is_begun_anew() {
+    for files in [&["registry.db"][..], &["registry.db", "registry.db-wal", "registry.db-shm"]] {
+        let host = Host::new();
+        let gateway = Pushgateway::start();
+        host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+        let running = start(&host, &gateway);
+        disturbed(&host, running, || {
+            for file in files {
+                fs::remove_file(host.sandbox.state().join(file)).unwrap();
+            }
+        });
+        assert_eq!(host.outcomes("job"), [Outcome::Failure]);
+        assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
+        assert_eq!(runs(&gateway, "job")["success"], 1.0, "what the gateway remembers stays");
+        assert_eq!(host.owed(), Vec::<String>::new());
+    }
+}
+
 /// Nothing can be kept: the run is pushed all the same, and a failover leaves nothing behind when home is back.
 #[test]
 fn a_run_without_a_registry_is_pushed_and_leaves_one_copy() {

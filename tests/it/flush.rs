@@ -203,3 +203,34 @@ fn credentials_are_masked_wherever_a_gateway_is_named() {
         assert!(!bytes.windows(6).any(|window| window == b"s3cret"), "{file}");
     }
 }
+
+/// "`--loop D` for a small resident mode": it waits for the first run of all, says what is wrong when it is news, and
+/// pays once it can; a signal ends it.
+#[test]
+fn a_resident_flush_pays_whenever_it_can() {
+    let host = Host::new();
+    let mut gateway = Pushgateway::start();
+    let url = gateway.url();
+    gateway.kill();
+    let state = host.sandbox.path("later");
+    let state = state.to_str().unwrap();
+    let arguments = ["flush", "--loop", "100ms", "--state-dir", state];
+    let resident = host.sandbox.jobmon(arguments).signal(libc::SIGTERM).any_stderr().spawn();
+    let run = || host.run(&[&url], "job", &["--state-dir", state], &["true"]).run();
+    for round in 1..=2 {
+        for _ in 0..2 {
+            run();
+        }
+        gateway.restart();
+        let expected = Some(f64::from(round * 2));
+        eventually(PATIENCE, "the debt to be paid, after the backoff", || {
+            (runs(&gateway, "job").get("success").copied() == expected).then_some(())
+        });
+        gateway.kill();
+    }
+    resident.send(libc::SIGTERM);
+    let words = String::from_utf8(resident.wait().stderr).unwrap();
+    assert!(words.lines().all(|line| line.contains("still owed to")), "{words}");
+    let said = words.matches("connection refused").count();
+    assert!((1..=2).contains(&said), "once in each of the two outages: {words}");
+}
