@@ -265,7 +265,9 @@ impl Registry {
     pub fn retain(&mut self, retention: &Retention, now: SystemTime, until: Instant) -> Result<u64, RegistryError> {
         let oldest = now.checked_sub(TOMBSTONE_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
         let (mut removed, too_old) = self.store.write(Durability::Crash, |transaction| {
-            Ok((owed::forget_settled(transaction, oldest)?, history::too_old(transaction, retention, now)?))
+            let too_old = history::too_old(transaction, retention, now)?;
+            let forgotten = if too_old.is_certain() { owed::forget(transaction, oldest)? } else { 0 };
+            Ok((forgotten, too_old))
         })?;
         loop {
             let batch = self
@@ -513,7 +515,8 @@ fn place(transaction: &Transaction<'_>, group: &Group, terms: &Terms, now: Syste
     }
 }
 
-/// How long a confirmed deletion is remembered, in case a gateway comes back with what it had saved before.
+/// How long a confirmed deletion is remembered, in case a gateway comes back with what it had saved before; and how long
+/// one that cannot be made is tried, in case a gateway comes back at all.
 const TOMBSTONE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[cfg(test)]

@@ -126,6 +126,15 @@ pub(super) struct TooOld {
     before: i64,
     /// The present: what ended after it was dated by another clock.
     now: i64,
+    /// The clock has leapt.
+    is_doubtful: bool,
+}
+
+impl TooOld {
+    /// Whether what is remembered elsewhere may be forgotten for its age, too.
+    pub(super) fn is_certain(self) -> bool {
+        !self.is_doubtful
+    }
 }
 
 /// The newest runs that the filter selects, newest first: in the order in which their ends became known.
@@ -258,7 +267,7 @@ pub(super) fn too_old(
         [nanos_of(now)],
     )?;
     let oldest = now.checked_sub(retention.max_age).filter(|_| !has_leapt);
-    Ok(TooOld { before: oldest.map_or(i64::MIN, nanos_of), now: nanos_of(now) })
+    Ok(TooOld { before: oldest.map_or(i64::MIN, nanos_of), now: nanos_of(now), is_doubtful: has_leapt })
 }
 
 fn last_retention(transaction: &Transaction<'_>) -> rusqlite::Result<Option<SystemTime>> {

@@ -408,10 +408,15 @@ pub(super) fn all_copies(connection: &Connection) -> rusqlite::Result<Vec<Copy>>
     connection.prepare(&sql)?.query_map([], |row| from_row(row, 0))?.collect()
 }
 
-/// Removes what was confirmed to be deleted before `oldest`, and retired groups without copies.
-pub(super) fn forget_settled(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
-    let copies = transaction
-        .execute("DELETE FROM copies WHERE NOT wanted AND NOT perhaps AND settled_at < ?1", [nanos_of(oldest)])?;
+/// Removes what was confirmed to be deleted before `oldest`, what has been waiting for its deletion since then at a
+/// destination that has not answered since then either (it is gone for good, or never was one), and retired groups without
+/// copies.
+pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
+    let copies = transaction.execute(
+        "DELETE FROM copies WHERE NOT wanted AND iif(perhaps, owed_since < ?1 AND EXISTS (SELECT 1 FROM gateways \
+         WHERE url = destination AND failures > 0 AND ifnull(last_success, 0) < ?1), settled_at < ?1)",
+        [nanos_of(oldest)],
+    )?;
     let groups = transaction.execute(
         "DELETE FROM groups WHERE retired AND NOT EXISTS (SELECT 1 FROM copies WHERE group_id = groups.id) \
          AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = groups.id)",

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::record::Outcome;
 use crate::registry::testing::{Temp, at, key, record};
-use crate::registry::{Past, Registry, Sighting, Terms};
+use crate::registry::{Past, Registry, Retention, Sighting, Terms};
 
 const A: &str = "http://a:9091";
 const B: &str = "http://b:9091";
@@ -275,4 +275,25 @@ fn what_may_be_lost_is_owed_again_and_what_waits_for_another_comes_last() {
     assert_eq!(payable(&mut registry), ["y Delete c", "x Delete b"]);
     let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(1);
     assert_eq!((copy.last_error.as_deref(), copy.attempts), (Some("a has to answer first"), 1));
+}
+
+#[test]
+fn what_cannot_be_deleted_is_given_up_when_nobody_has_answered_for_a_month() {
+    const DAY: u64 = 24 * 3600;
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let group = run(&mut registry, "x", &[A], 100);
+    fail(&mut registry, &group, B, 101);
+    deliver(&mut registry, &group, C, 102);
+    deliver(&mut registry, &group, A, 103);
+    let mut owed_at = |day: u64| {
+        registry.retain(&Retention::default(), at(day * DAY), std::time::Instant::now()).unwrap();
+        debts(&mut registry, Which::All, day * DAY)
+    };
+    assert_eq!(owed_at(29), ["x Delete b", "x Delete c"]);
+    assert_eq!(owed_at(31), ["x Delete c"], "that one has not failed");
+    assert_eq!(owed_at(10_000), ["x Delete c"]);
+    drop(temp.registry().settle(group.id, C, &Settlement::Pending("refused".into()), at(10_001 * DAY)));
+    assert_eq!(owed_at(19_000), ["x Delete c"], "a clock that leaps is not believed");
+    assert_eq!(owed_at(19_001), Vec::<String>::new());
 }
