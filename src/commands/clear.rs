@@ -163,6 +163,7 @@ fn carry_out(
         }
         Event::Failed(group, reason) => {
             progress.clear();
+            cleared.note_failed(&group.key);
             tracing::error!("{url}: {}: {reason}", group.key);
         }
         Event::GivenUp(groups, reason) => {

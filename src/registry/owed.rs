@@ -332,9 +332,9 @@ pub(super) fn postpone(
     Ok(())
 }
 
-/// A request for the group was given up, who knows where: wherever a copy may be.
+/// A request for the group was given up, who knows where: wherever a copy may be, or was to be deleted.
 pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite::Result<()> {
-    transaction.execute("UPDATE copies SET abandoned = 1 WHERE group_id = ?1 AND perhaps", [group.0])?;
+    transaction.execute("UPDATE copies SET abandoned = 1 WHERE group_id = ?1 AND (perhaps OR cleared)", [group.0])?;
     Ok(())
 }
 

@@ -404,12 +404,22 @@ fn a_deletion_that_was_given_up_is_remembered() {
         gateways[0].url()
     );
     let proxy = Nginx::in_front_of(&gateways[0].url()).directive(&by_method).start();
-    host.run(&[&proxy.url()], "job", &[], &["true"]).run();
+    for name in ["job", "cleared"] {
+        host.run(&[&proxy.url()], name, &[], &["true"]).run();
+    }
     host.run(&[&gateways[1].url()], "job", &["--push-timeout", "500ms"], &["true"]).run();
     assert_eq!(hangs.requests()[0].method, "DELETE");
     assert_eq!(host.owed(), [format!("delete {}", proxy.url())]);
-    let copies = host.registry().groups().unwrap().remove(0).copies;
-    assert!(copies.iter().any(|copy| copy.destination == proxy.url() && copy.abandoned), "{copies:?}");
+    let is_remembered = |name: &str| {
+        let mut groups = host.registry().groups().unwrap().into_iter();
+        let group = groups.find(|group| group.group.key.script_name() == name).unwrap();
+        group.copies.iter().any(|copy| copy.destination == proxy.url() && copy.abandoned)
+    };
+    assert!(is_remembered("job"));
+
+    let arguments = ["clear", "--yes", "--push-timeout", "500ms", "--gateway", &proxy.url(), "--name", "cleared"];
+    host.sandbox.jobmon(arguments).code(1).any_stdout().stderr_contains("no complete answer").run();
+    assert!(is_remembered("cleared"));
 }
 
 #[test]

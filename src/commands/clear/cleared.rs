@@ -66,6 +66,16 @@ impl Cleared {
         }
     }
 
+    /// The group could not be deleted; the request may still be carried out, after what the group's next run sends.
+    pub fn note_failed(&mut self, key: &RawKey) {
+        let Some(key) = grouping_key(key) else { return };
+        let Some(registry) = self.open() else { return };
+        registry.set_deadline(Instant::now() + PATIENCE);
+        if let Err(error) = registry.abandon(&key) {
+            tracing::debug!("{key}: {error}");
+        }
+    }
+
     fn open(&mut self) -> Option<&mut Registry> {
         if let Some(folder) = self.state_dir.take() {
             let opened = StateDir::open(&folder).and_then(|(folder, warning)| {
