@@ -5,7 +5,7 @@
 //! would disable or confuse it (names of its own), and what belongs to jobmon (the families and labels of the group).
 //! Lines of one family may stand apart, because jobs append them as they come; they are written together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -78,7 +78,7 @@ pub enum Repeated {
 /// Reads metrics for the group of `key`. Lines with a flaw are left out; the others mean what they would mean without
 /// them.
 pub fn read(bytes: &[u8], key: &GroupingKey, repeated: Repeated) -> (Exposition, Vec<Flaw>) {
-    let mut reader = Reader { key: Some(key), repeated, families: Vec::new(), seen: HashMap::new() };
+    let mut reader = Reader::new(Some(key), repeated);
     let flaws = reader.read(bytes);
     (reader.finish(), flaws)
 }
@@ -86,7 +86,7 @@ pub fn read(bytes: &[u8], key: &GroupingKey, repeated: Repeated) -> (Exposition,
 impl Exposition {
     /// Reads what [`to_text`](Self::to_text) wrote.
     pub fn from_text(text: &str) -> Self {
-        let mut reader = Reader { key: None, repeated: Repeated::LastWins, families: Vec::new(), seen: HashMap::new() };
+        let mut reader = Reader::new(None, Repeated::LastWins);
         reader.read(text.as_bytes());
         reader.finish()
     }
@@ -105,8 +105,8 @@ impl Exposition {
 
     /// These families, less those that share a name with one of `others`.
     pub fn without(mut self, others: &Self) -> Self {
-        let taken: Vec<String> = others.families.iter().flat_map(Family::names).collect();
-        self.families.retain(|family| !family.names().iter().any(|name| taken.contains(name)));
+        let taken: HashSet<String> = others.families.iter().flat_map(Family::names).collect();
+        self.families.retain(|family| family.names().iter().all(|name| !taken.contains(name)));
         self
     }
 
@@ -181,15 +181,21 @@ struct Reader<'a> {
     key: Option<&'a GroupingKey>,
     repeated: Repeated,
     families: Vec<Family>,
+    /// The family that each name belongs to, so that the time to read does not grow with the square of their number.
+    owners: HashMap<String, usize>,
     seen: Seen,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(key: Option<&'a GroupingKey>, repeated: Repeated) -> Self {
+        Self { key, repeated, families: Vec::new(), owners: HashMap::new(), seen: HashMap::new() }
+    }
+
     fn read(&mut self, bytes: &[u8]) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         for (line, bytes) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
             if let Err(reason) = self.line(line, bytes) {
-                flaws.push(Flaw { line, reason });
+                flaws.push(Flaw { line, reason: shortened(reason) });
             }
         }
         flaws
@@ -232,7 +238,7 @@ impl Reader<'_> {
         let known = Kind::ALL.iter().find(|(_, word)| *word == rest);
         let (kind, _) =
             known.ok_or_else(|| format!("type {rest:?}: not counter, gauge, histogram, summary or untyped"))?;
-        if let Some(family) = self.families.iter().find(|family| family.name == name) {
+        if let Some(family) = self.position(name).map(|index| &self.families[index]) {
             if family.typed && family.kind != *kind {
                 return Err(format!("another type of {name} than before"));
             }
@@ -240,33 +246,34 @@ impl Reader<'_> {
                 return Err(format!("TYPE after a sample of {name}"));
             }
         }
-        let candidate = Family { kind: *kind, ..Family::new(name) };
-        self.check_names(&candidate)?;
         let family = self.family(name, *kind)?;
         (family.kind, family.typed) = (*kind, true);
         Ok(())
     }
 
-    /// The family of that name; a new one if there is none.
+    /// Where the family of that name stands.
+    fn position(&self, name: &str) -> Option<usize> {
+        self.owners.get(name).copied().filter(|index| self.families[*index].name == name)
+    }
+
+    /// The family of that name, which can be one of that kind; a new one if there is none.
     fn family(&mut self, name: &str, kind: Kind) -> Result<&mut Family, String> {
-        let index = match self.families.iter().position(|family| family.name == name) {
-            Some(index) => index,
-            None => {
-                let family = Family { kind, ..Family::new(name) };
-                self.check_names(&family)?;
-                self.families.push(family);
-                self.families.len() - 1
-            }
-        };
+        let candidate = Family { kind, ..Family::new(name) };
+        self.check_names(&candidate)?;
+        let index = self.position(name).unwrap_or(self.families.len());
+        self.owners.extend(candidate.names().into_iter().map(|name| (name, index)));
+        if index == self.families.len() {
+            self.families.push(candidate);
+        }
         Ok(&mut self.families[index])
     }
 
     /// Whether a family can be part of this group beside the others.
     fn check_names(&self, family: &Family) -> Result<(), String> {
         let names = family.names();
-        let others = self.families.iter().filter(|other| other.name != family.name);
-        for other in others {
-            if let Some(name) = other.names().into_iter().find(|name| names.contains(name)) {
+        for name in &names {
+            let owner = self.owners.get(name).map(|index| &self.families[*index]);
+            if let Some(other) = owner.filter(|other| other.name != family.name) {
                 return Err(format!("{name} is part of {}", other.name));
             }
         }
@@ -302,9 +309,12 @@ impl Reader<'_> {
         if !rest.is_empty() {
             return Err(format!("{rest:?} after the value: a Pushgateway takes no timestamps"));
         }
+        labels.sort();
+        if let Some(twice) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(format!("label {} stands there twice", twice[0].0));
+        }
         let index = self.family_of_sample(name)?;
         check_sample(&self.families[index], name, &labels, number_value)?;
-        labels.sort();
         let identity = (name.to_owned(), labels.clone());
         let samples = &mut self.families[index].samples;
         let sample = Sample { name: name.to_owned(), labels, value };
@@ -323,18 +333,15 @@ impl Reader<'_> {
 
     /// The family that a sample of that name belongs to.
     fn family_of_sample(&mut self, name: &str) -> Result<usize, String> {
-        let owner = self.families.iter().position(|family| {
-            let ending = name.strip_prefix(&family.name);
-            ending.is_some_and(|ending| family.kind.endings().contains(&ending))
-        });
-        if let Some(index) = owner {
+        if let Some(index) = self.owners.get(name).copied() {
+            let family = &self.families[index];
+            if family.kind == Kind::Histogram && family.name == name {
+                return Err(format!("a histogram has samples {name}_bucket, {name}_sum and {name}_count"));
+            }
             return Ok(index);
         }
-        if self.families.iter().any(|family| family.name == name && family.kind == Kind::Histogram) {
-            return Err(format!("a histogram has samples {name}_bucket, {name}_sum and {name}_count"));
-        }
         self.family(name, Kind::Untyped)?;
-        Ok(self.families.iter().position(|family| family.name == name).expect("it was found or made just now"))
+        Ok(self.families.len() - 1)
     }
 
     /// Labels up to the closing brace, and what stands behind it.
@@ -348,7 +355,7 @@ impl Reader<'_> {
             }
             let end = text.find(|c: char| !is_name_char(c)).unwrap_or(text.len());
             let (name, rest) = text.split_at(end);
-            self.check_label_name(name, &labels)?;
+            self.check_label_name(name)?;
             let rest = rest.trim_start_matches(blank).strip_prefix('=');
             let rest = rest.and_then(|rest| rest.trim_start_matches(blank).strip_prefix('"'));
             let rest = rest.ok_or_else(|| format!("label {name}: no =\"VALUE\" after its name"))?;
@@ -366,15 +373,12 @@ impl Reader<'_> {
         }
     }
 
-    fn check_label_name(&self, name: &str, labels: &[(String, String)]) -> Result<(), String> {
+    fn check_label_name(&self, name: &str) -> Result<(), String> {
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
             return Err("a label has no name such as [a-zA-Z_][a-zA-Z0-9_]*".to_owned());
         }
         if name.starts_with("__") {
             return Err(format!("label {name}: names with __ are Prometheus' own"));
-        }
-        if labels.iter().any(|(other, _)| other == name) {
-            return Err(format!("label {name} stands there twice"));
         }
         let Some(key) = self.key else { return Ok(()) };
         if name == "job" || name == "instance" || key.get(name).is_some() {
@@ -425,6 +429,15 @@ fn read_value(text: &str) -> Result<(f64, String), String> {
         value if has_digits => Ok((value, text.to_owned())),
         value if value.is_nan() => Ok((value, "NaN".to_owned())),
         value => Ok((value, if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned())),
+    }
+}
+
+/// A line may be as long as the whole text, and what is wrong with it is for a log.
+fn shortened(reason: String) -> String {
+    const LONGEST: usize = 200;
+    match reason.char_indices().nth(LONGEST) {
+        None => reason,
+        Some((end, _)) => format!("{}…", &reason[..end]),
     }
 }
 

@@ -79,6 +79,26 @@ fn what_is_wrong_is_left_out_and_named() {
     check("up 1", "up is a name that Prometheus uses itself");
 }
 
+/// The time to read grows with the size alone: a job's figures must not hold up the report on it.
+#[test]
+fn a_million_bytes_are_read_at_once() {
+    let families: String = (0..60_000).map(|n| format!("m_{n} {n}\n")).collect();
+    let (exposition, flaws) = read(families.as_bytes(), &key(), Repeated::LastWins);
+    assert_eq!((exposition.families.len(), flaws.len()), (60_000, 0));
+    assert_eq!(exposition.clone().or(exposition).families.len(), 60_000);
+
+    let labels: String = (0..60_000).map(|n| format!("l{n}=\"x\",")).collect();
+    let (exposition, flaws) = read(format!("a{{{labels}}} 1\n").as_bytes(), &key(), Repeated::LastWins);
+    assert!(!exposition.is_empty() && flaws.is_empty());
+}
+
+#[test]
+fn a_long_line_is_not_quoted_whole() {
+    let (_, flaws) = text_of(&format!("{} 1\n", "ä".repeat(100_000)));
+    assert!(flaws[0].starts_with("line 1: \"ää") && flaws[0].ends_with('…'), "{flaws:?}");
+    assert!(flaws[0].chars().count() < 250, "{flaws:?}");
+}
+
 #[test]
 fn types_are_held_to() {
     let check = |input: &str, flaws: &[&str]| assert_eq!(text_of(input).1, flaws, "{input}");
