@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::list::driver;
+use super::run::metrics_file;
 use super::stored::{Stored, existing_state_dir};
 use crate::cli::janitor::FlushArgs;
 use crate::config::Config;
@@ -82,6 +83,7 @@ fn round(config: &Config, driver: &Driver, patience: Patience) -> Vec<Complaint>
 
 fn flush(config: &Config, state: StateDir, driver: &Driver, patience: Patience) -> Result<Flushed, RegistryError> {
     let mut stored = Stored::open(state, Instant::now() + REGISTRY_PATIENCE)?;
+    metrics_file::sweep(&stored.state);
     stored.ingest_leftovers()?;
     let gateways: Vec<String> = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
     let mut clients = Clients::new(config);

@@ -2,7 +2,7 @@
 
 mod announce;
 mod beside;
-mod metrics_file;
+pub(super) mod metrics_file;
 mod monitor;
 mod report;
 mod settings;

@@ -189,7 +189,7 @@ fn a_job_without_a_file_writes_to_nowhere() {
 }
 
 #[test]
-fn the_file_of_a_killed_jobmon_goes_with_the_next_run_and_no_other() {
+fn the_file_of_a_killed_jobmon_goes_with_the_next_one_and_no_other() {
     let gateway = Pushgateway::start();
     let sandbox = sandbox(&gateway.url()).env("JOBMON_JOB_METRICS", "1");
     let start = |name: &str| {
@@ -210,8 +210,18 @@ fn the_file_of_a_killed_jobmon_goes_with_the_next_run_and_no_other() {
     assert_eq!(metrics_files(&sandbox).len(), 2);
     sandbox.jobmon(["run", "-n", "next", "--", "true"]).run();
     assert_eq!(metrics_files(&sandbox).len(), 1, "the file of the run in progress stays");
+
+    // A run that has no such file sees to what others left, and so does a flush.
     alive.send(9);
     alive.wait();
+    sandbox.jobmon(["run", "-n", "next", "--job-metrics=false", "--", "true"]).run();
+    assert_eq!(metrics_files(&sandbox).len(), 0);
+    let killed = start("killed-too");
+    killed.send(9);
+    killed.wait();
+    assert_eq!(metrics_files(&sandbox).len(), 1);
+    sandbox.jobmon(["flush"]).run();
+    assert_eq!(metrics_files(&sandbox).len(), 0);
 }
 
 /// Another group has a metric of that name with another type: the gateway refuses the whole push.

@@ -1,7 +1,8 @@
 //! `$JOBMON_METRICS_FILE`: a file of one run, in which its job may leave metrics of its own.
 //!
 //! It lies in `metrics/` below the state folder, for its owner alone, and is held with `flock(2)` while its jobmon lives:
-//! a file that nobody holds was left by a jobmon that was killed, and goes when the next one makes its own.
+//! a file that nobody holds was left by a jobmon that was killed, and goes when
+//! another one sees to what such runs left. What is in it goes with it: nobody knows whether the run was done with it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -84,11 +85,11 @@ impl MetricsFile {
 
 fn create(state_dir: &Path) -> Result<(PathBuf, File), String> {
     let (dir, _) = StateDir::open(state_dir)?;
-    let folder = dir.path().join("metrics");
+    let folder = folder(&dir);
     let failed = |error: io::Error| format!("{}: {error}", folder.display());
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => sweep(&folder),
+        _ => sweep(&dir),
     }
     // Another jobmon that sweeps may take a file that is not locked yet.
     for _ in 0..3 {
@@ -115,9 +116,13 @@ fn is_same(file: &File, path: &Path) -> bool {
     }
 }
 
+fn folder(dir: &StateDir) -> PathBuf {
+    dir.path().join("metrics")
+}
+
 /// Removes what killed jobmons left.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+pub fn sweep(dir: &StateDir) {
+    let Ok(entries) = fs::read_dir(folder(dir)) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "prom")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::until_stopped;
 use super::monitor::Monitor;
-use super::settings;
+use super::{metrics_file, settings};
 use crate::commands::logging;
 use crate::delivery::unrecorded::{self, Unrecorded};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
@@ -192,6 +192,7 @@ impl Monitor<'_> {
 
 /// Records runs that vanished, a few at a time: others' trouble must not keep this run from being recorded in time.
 fn ingest_leftovers(state: &StateDir, registry: &mut Registry, now: SystemTime) {
+    metrics_file::sweep(state);
     let leftovers = journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), now);
     for warning in leftovers.warnings {
         tracing::warn!("{warning}");
