@@ -376,7 +376,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l on-calendar -d 'When the timer starts the job, as in systemd.time(7); "off": no timer, the service always runs' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l on-calendar -d 'When the timer starts the job, as in systemd.time(7) [default: as --schedule says, or daily]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l user -d 'User to run the job as' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l jobmon -d 'Path of jobmon on that machine' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r

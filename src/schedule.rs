@@ -14,12 +14,18 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned, civil};
 
+mod on_calendar;
+
 /// A schedule of cron in a time zone.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     text: String,
     cron: Cron,
     zone: Zone,
+    /// The values that each field allows, as bits.
+    allowed: [u64; FIELDS.len()],
+    /// Either of day of month and day of week suffices.
+    either_day: bool,
     /// Minute or hour begins with `*`: such a job follows the clock through every change of it.
     follows_clock: bool,
 }
@@ -129,7 +135,7 @@ impl Schedule {
             .parse(&plain)
             .map_err(|error| fail(0, error.to_string()))?;
         let follows_clock = minute.starts_with('*') || hour.starts_with('*');
-        Ok(Self { text: text.trim().to_owned(), cron, zone, follows_clock })
+        Ok(Self { text: text.trim().to_owned(), cron, zone, allowed, either_day, follows_clock })
     }
 
     /// The schedule as it was written.

@@ -261,9 +261,11 @@ pub struct SystemdArgs {
     #[command(flatten)]
     pub gateways: GatewayArgs,
 
-    /// When the timer starts the job, as in systemd.time(7); "off": no timer, the service always runs
-    #[arg(long, value_name = "CALENDAR", default_value = "daily")]
-    pub on_calendar: String,
+    /// When the timer starts the job, as in systemd.time(7) [default: as --schedule says, or daily]
+    ///
+    /// "off": no timer, the service always runs.
+    #[arg(long, value_name = "CALENDAR")]
+    pub on_calendar: Option<String>,
 
     /// User to run the job as
     #[arg(long, value_name = "USER", default_value = "root")]

@@ -13,8 +13,11 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// When to start it (systemd.time(7)); none for a service that always runs and speaks sd_notify.
-    pub on_calendar: Option<String>,
+    /// When to start it (systemd.time(7)), each on a line of its own; none for a service that always runs and speaks
+    /// sd_notify.
+    pub on_calendar: Vec<String>,
+    /// What is to be known of these times.
+    pub calendar_comment: Option<&'static str>,
     /// Who runs it; none for root.
     pub user: Option<String>,
     /// Secrets for jobmon: the name that it looks for (`jobmon-basic-auth-password`, `jobmon-bearer-token`) and the
@@ -46,11 +49,12 @@ pub fn units(options: &Options) -> Result<Vec<Unit>, BadValue> {
     let site = Site::new(options)?;
     let unit_name = format!("jobmon-{}", escaped_name(&options.name));
     let mut units = vec![Unit { file_name: format!("{unit_name}.service"), text: site.job_service(options)? }];
-    if let Some(calendar) = &options.on_calendar {
-        let calendar = plain("calendar", calendar)?;
-        let when = format!(
-            "OnCalendar={calendar}\n# A time that the host slept through is made up for.\nPersistent=true\nAccuracySec=1s\n"
-        );
+    if !options.on_calendar.is_empty() {
+        let mut when = options.calendar_comment.map_or_else(String::new, |comment| format!("# {comment}\n"));
+        for calendar in &options.on_calendar {
+            when += &format!("OnCalendar={}\n", plain("calendar", calendar)?);
+        }
+        when += "# A time that the host slept through is made up for.\nPersistent=true\nAccuracySec=1s\n";
         units.push(Unit {
             file_name: format!("{unit_name}.timer"),
             text: timer(&format!("Time of {}", site.name), &when),
@@ -133,14 +137,10 @@ impl<'a> Site<'a> {
         for argument in &options.command {
             words.push(word("argument of the command", argument)?);
         }
-        let kind = match options.on_calendar {
-            Some(_) => "Type=oneshot\n",
+        let (kind, install) = match options.on_calendar[..] {
             // The job, not jobmon, tells systemd that it is ready.
-            None => "Type=notify\nNotifyAccess=all\nRestart=on-failure\n",
-        };
-        let install = match options.on_calendar {
-            Some(_) => "",
-            None => "\n[Install]\nWantedBy=multi-user.target\n",
+            [] => ("Type=notify\nNotifyAccess=all\nRestart=on-failure\n", "\n[Install]\nWantedBy=multi-user.target\n"),
+            _ => ("Type=oneshot\n", ""),
         };
         Ok(format!(
             "{HEAD}[Unit]\nDescription={name}, monitored by jobmon\nWants=network-online.target\nAfter=network-online.target\n\n\
@@ -252,7 +252,8 @@ mod tests {
             jobmon: "/usr/bin/jobmon".to_owned(),
             arguments: vec!["-g".to_owned(), "https://gw:9091".to_owned()],
             command: vec!["/usr/local/bin/backup".to_owned(), "--to".to_owned(), "a b".to_owned()],
-            on_calendar: Some("*-*-* 02:00".to_owned()),
+            on_calendar: vec!["*-*-* 02:00".to_owned()],
+            calendar_comment: None,
             user: None,
             credentials: vec![("jobmon-bearer-token".to_owned(), "/etc/jobmon/token".to_owned())],
             clear: true,
@@ -303,7 +304,7 @@ mod tests {
         check(|o| o.jobmon = "jobmon".to_owned(), "path of jobmon \"jobmon\": systemd wants an absolute path");
         check(|o| o.user = Some("a b".to_owned()), "user \"a b\": not a user name");
         check(
-            |o| o.on_calendar = Some("daily\nX=y".to_owned()),
+            |o| o.on_calendar = vec!["daily\nX=y".to_owned()],
             "calendar \"daily\\nX=y\": empty, or with a control character",
         );
         check(|o| o.name = "a\nb".to_owned(), "job name \"a\\nb\": empty, or with a control character");

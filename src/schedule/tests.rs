@@ -182,6 +182,23 @@ fn errors_name_the_place_and_the_next_step() {
 }
 
 #[test]
+fn systemd_has_words_for_it() {
+    let check = |text: &str, expected: &[&str]| {
+        assert_eq!(Schedule::parse(text, zone("UTC")).unwrap().on_calendar(), expected, "{text}");
+    };
+    check("* * * * *", &["*-*-* *:*:00"]);
+    check("@weekly", &["Sun *-*-* 00:00:00"]);
+    check("*/20 8-17 * * mon-fri", &["Mon..Fri *-*-* 08..17:00,20,40:00"]);
+    check("5 4,5 1-3,31 1,2,12 *", &["*-01,02,12-01..03,31 04,05:05:00"]);
+    check("0 0 1 * 5-7", &["*-*-01 00:00:00", "Fri..Sun *-*-* 00:00:00"]);
+    // A day that no month has takes nothing away from the alternative.
+    check("0 0 31 2 0,7", &["Sun *-02-* 00:00:00"]);
+    // With an asterisk at the beginning of either, both have to hold.
+    check("0 0 */15 * 6", &["Sat *-*-01,16,31 00:00:00"]);
+    check("0 0 1 * 0-7", &["*-*-01 00:00:00", "*-*-* 00:00:00"]);
+}
+
+#[test]
 fn a_schedule_that_never_fires_is_refused() {
     let check = |text: &str| {
         let error = Schedule::parse(text, zone("UTC")).unwrap_err();

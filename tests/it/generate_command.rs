@@ -237,11 +237,15 @@ fn systemd_units_run_the_job_as_it_was_typed() {
     }
     let text = generated(&sandbox, &["systemd", "--on-calendar", "off", "/srv/worker.py"]);
     assert!(text.contains("run -n worker -- /srv/worker.py\n") && text.contains("Type=notify"), "{text}");
-    refused(
-        &sandbox,
-        &["systemd", "--schedule", "@daily", "true"],
-        "--schedule says when the job is due, --on-calendar when it is started: give both",
-    );
+    sandbox.write("config.toml", "timezone = \"europe/berlin\"\n[jobs.nightly]\nschedule = \"30 2 1 * mon\"\n");
+    let config = sandbox.path("config.toml");
+    let text = generated(&sandbox, &["systemd", "--config", config.to_str().unwrap(), "-n", "nightly", "true"]);
+    let events = "OnCalendar=*-*-01 02:30:00 Europe/Berlin\nOnCalendar=Mon *-*-* 02:30:00 Europe/Berlin\n";
+    assert!(text.contains(events), "{text}");
+    let text = generated(&sandbox, &["systemd", "--schedule", "@daily", "true"]);
+    assert!(text.contains("\nOnCalendar=*-*-* 00:00:00\n"), "{text}");
+    let text = generated(&sandbox, &["systemd", "true"]);
+    assert!(text.contains("\nOnCalendar=daily\n"), "{text}");
     refused(
         &sandbox,
         &["systemd", "--schedule", "0 25 * * *", "--on-calendar", "daily", "true"],

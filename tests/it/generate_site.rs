@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use jobmon::generate::rules::{self, Severities};
 use jobmon::generate::scrape::{self, Auth, Gateway, Tls};
 use jobmon::generate::{alertmanager, nginx, systemd};
+use jobmon::schedule::Schedule;
 
 use crate::generate_rules::promtool;
 use crate::harness::Pushgateway;
@@ -135,7 +137,7 @@ fn alertmanager_reads_its_routes() {
 }
 
 /// nginx's main configuration around the generated site, everything in a folder of its own.
-fn nginx_main(folder: &Path, site: &str) -> String {
+pub fn nginx_main(folder: &Path, site: &str) -> String {
     let folder = folder.display();
     format!(
         "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
@@ -230,6 +232,68 @@ fn nginx_guards_the_gateway_and_leaves_paths_alone() {
     assert_eq!(curl(&certificate, "jobmon:right", &[&format!("https://localhost:{port}/metrics")]), "403");
 }
 
+/// The first times of a calendar event after `base`, by `systemd-analyze calendar`.
+fn elapses(event: &str, base: &str) -> Vec<Timestamp> {
+    let output = Command::new("systemd-analyze")
+        .args(["calendar", "--iterations=5", &format!("--base-time={base}"), event])
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .output()
+        .expect("systemd-analyze is part of Debian's package systemd");
+    assert!(output.status.success(), "{event}: {output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let times = said.lines().filter_map(|line| {
+        let (what, when) = line.trim().split_once(": ")?;
+        let moment = when.strip_suffix(" UTC")?.split_once(' ')?.1;
+        let is_time = what == "Next elapse" || what.starts_with("Iter. #");
+        is_time.then(|| format!("{}Z", moment.replace(' ', "T")).parse().unwrap())
+    });
+    times.collect()
+}
+
+/// The timer elapses when cron would have started the job.
+#[test]
+fn systemd_reads_a_schedule_as_cron_does() {
+    let base = "2027-02-03 04:05:06 UTC";
+    let check = |cron: &str, zone: &str| {
+        let schedule = Schedule::parse(cron, zone.parse().unwrap()).unwrap();
+        let mut expected = Vec::new();
+        let mut moment: SystemTime = "2027-02-03T04:05:06Z".parse::<Timestamp>().unwrap().into();
+        for _ in 0..5 {
+            moment = schedule.next_after(moment).unwrap();
+            expected.push(Timestamp::try_from(moment).unwrap());
+        }
+        let events = schedule.on_calendar();
+        let mut times: Vec<Timestamp> =
+            events.iter().flat_map(|event| elapses(&format!("{event} {zone}"), base)).collect();
+        times.sort();
+        times.dedup();
+        assert_eq!(times.get(..5), Some(&expected[..]), "{cron:?} as {events:?}");
+    };
+    for cron in [
+        "* * * * *",
+        "30 2 * * *",
+        "@hourly",
+        "@weekly",
+        "@yearly",
+        "*/15 8-17 * * 1-5",
+        "5,6,7,50 */5 * * *",
+        "0 0 29 2 *",
+        "0 12 1 1,3,4,5,12 *",
+        "0 0 13 * 5",
+        "0 0 30 2 sun",
+        "0 0 */10 * 1",
+        "0 0 1-7 * */6",
+        "59 23 31 * *",
+        "0 6 * * 0,6",
+        "0 6 * * 7",
+        "0 6 * jan,dec sat-7",
+    ] {
+        check(cron, "UTC");
+        check(cron, "America/New_York");
+    }
+}
+
 /// `systemd-analyze verify` on the units, which finds unknown settings and commands that are not there.
 fn verify_units(options: &systemd::Options) -> Vec<systemd::Unit> {
     let folder = tempfile::tempdir().unwrap();
@@ -253,7 +317,8 @@ fn systemd_reads_its_units() {
         jobmon: env!("CARGO_BIN_EXE_jobmon").to_owned(),
         arguments: vec!["--max-duration".to_owned(), "2h".to_owned()],
         command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo \"$HOME\" 100% '; x'\nexit".to_owned()],
-        on_calendar: Some("Mon..Fri 02:00".to_owned()),
+        on_calendar: vec!["Mon..Fri 02:00".to_owned(), "Sat 04:00".to_owned()],
+        calendar_comment: None,
         user: Some("daemon".to_owned()),
         credentials: vec![("jobmon-bearer-token".to_owned(), "/etc/jobmon/to \"ken".to_owned())],
         clear: true,
@@ -267,7 +332,7 @@ fn systemd_reads_its_units() {
     }
     assert!(!job.contains("NotifyAccess"), "{job}");
 
-    let service = systemd::Options { on_calendar: None, user: None, clear: false, ..options };
+    let service = systemd::Options { on_calendar: Vec::new(), user: None, clear: false, ..options };
     let units = verify_units(&service);
     assert_eq!(units.len(), 3);
     for line in ["Type=notify", "NotifyAccess=all", "StateDirectory=jobmon", "WantedBy=multi-user.target"] {

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use super::severities;
 use crate::cli::Flags;
 use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, SystemdArgs};
+use crate::commands::terms::{self, Strictness};
 use crate::config::{self, Config, SecretSource, Setting};
 use crate::generate::{alertmanager, nginx, scrape, systemd};
+use crate::schedule::{Schedule, Zone};
 
 /// Where Prometheus looks for a password or token that jobmon has from elsewhere than a file.
 const PASSWORD_FILE: &str = "/etc/prometheus/jobmon-password";
 const TOKEN_FILE: &str = "/etc/prometheus/jobmon-token";
+
+/// What a timer that stands for a schedule of cron does otherwise.
+const AS_SCHEDULED: &str = "The --schedule. A time that the clock jumps over is left out by systemd.";
 
 /// Settings of `jobmon run` that `generate systemd` takes as flags and passes on.
 const PASSED_ON: [Setting; 18] = [
@@ -135,11 +140,13 @@ pub(super) fn nginx(args: &NginxArgs) -> Result<String, String> {
 }
 
 pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Result<String, String> {
-    crate::commands::terms::schedule(config, crate::commands::terms::Strictness::Everything)
-        .map_err(|error| error.to_string())?;
-    if flags.get("schedule").is_some() && flags.get("on_calendar").is_none() {
-        return Err("--schedule says when the job is due, --on-calendar when it is started: give both".to_owned());
-    }
+    let scheduled = scheduled(config)?;
+    let (on_calendar, calendar_comment) = match (args.on_calendar.as_deref(), scheduled) {
+        (Some("off"), _) => (Vec::new(), None),
+        (Some(calendar), _) => (vec![calendar.to_owned()], None),
+        (None, Some(events)) => (events, Some(AS_SCHEDULED)),
+        (None, None) => (vec!["daily".to_owned()], None),
+    };
     let name = match config.origin(Setting::Name) {
         config::Origin::Default => file_stem(&args.command[0]),
         _ => config.grouping_key.script_name().to_owned(),
@@ -149,12 +156,23 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
         jobmon: args.jobmon.clone(),
         arguments: passed_on(flags, config)?,
         command: args.command.clone(),
-        on_calendar: (args.on_calendar != "off").then(|| args.on_calendar.clone()),
+        on_calendar,
+        calendar_comment,
         user: Some(args.user.clone()),
         credentials: credentials(flags)?,
         clear: args.clear,
     };
     systemd::render(&options).map_err(|error| error.to_string())
+}
+
+/// The configured schedule as calendar events; in the zone of that machine where none is configured.
+fn scheduled(config: &Config) -> Result<Option<Vec<String>>, String> {
+    let (due, _) = terms::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
+    let Some(due) = due else { return Ok(None) };
+    let zone = due.zone.as_deref().map_or_else(|| Ok(Zone::local()), str::parse).map_err(|error| error.to_string())?;
+    let schedule = Schedule::parse(&due.cron, zone).map_err(|error| error.to_string())?;
+    let zone = due.zone.map_or_else(String::new, |_| format!(" {}", schedule.zone()));
+    Ok(Some(schedule.on_calendar().into_iter().map(|event| event + &zone).collect()))
 }
 
 fn file_stem(command: &str) -> String {
