@@ -1,20 +1,24 @@
-//! The whole chain with real servers: runs → Pushgateway behind nginx with TLS and a password → Prometheus and Alertmanager
-//! with generated configurations → a webhook that is told what happened, and when it is over.
+//! The whole chain with real servers: runs → Pushgateway behind nginx with TLS and a password → Prometheus and Alertmanager,
+//! all three with generated configurations → a webhook that is told what happened, and when it is over.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use jobmon::generate::dashboard;
+use tempfile::TempDir;
 
-use crate::harness::{Alertmanager, Certificates, Nginx, Prometheus, Pushgateway, Sandbox, Webhook, eventually};
+use crate::generate_site::nginx_main;
+use crate::harness::certificates::Pair;
+use crate::harness::process::Server;
+use crate::harness::{Alertmanager, Certificates, Prometheus, Pushgateway, Sandbox, Webhook, eventually, nginx};
 
 /// Scrapes, evaluations and notifications take turns; each wait is for one event.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Chain {
     gateway: Pushgateway,
-    _nginx: Nginx,
+    _nginx: (Server, TempDir),
     _certificates: Certificates,
     prometheus: Prometheus,
     _alertmanager: Alertmanager,
@@ -28,8 +32,7 @@ impl Chain {
     fn start() -> Self {
         let gateway = Pushgateway::start();
         let certificates = Certificates::new();
-        let nginx =
-            Nginx::in_front_of(&gateway.url()).tls(&certificates.server()).basic_auth("jobs", "hunter2").start();
+        let (nginx, url) = generated_nginx(&gateway, &certificates.server());
         let webhook = Webhook::start();
         let [host, other_host] = ["h", "k"].map(|instance| {
             let sandbox = Sandbox::new();
@@ -37,7 +40,7 @@ impl Chain {
             std::fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
             sandbox
                 .env("JOBMON_INSTANCE", instance)
-                .env("JOBMON_GATEWAY", nginx.url())
+                .env("JOBMON_GATEWAY", &url)
                 .env("JOBMON_BASIC_AUTH_USER", "jobs")
                 .env("JOBMON_BASIC_AUTH_PASSWORD_FILE", password)
                 .env("JOBMON_CA_FILE", certificates.ca())
@@ -91,6 +94,22 @@ impl Chain {
             self.webhook.last(labels).filter(|(last, _)| last == status)
         });
     }
+}
+
+/// nginx with the generated site, and its address.
+fn generated_nginx(gateway: &Pushgateway, pair: &Pair) -> ((Server, TempDir), String) {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    std::fs::write(&users, "jobs:{PLAIN}hunter2\n").unwrap();
+    let sandbox = Sandbox::new();
+    let (server, port) = nginx::start(folder.path(), |port| {
+        let listen = format!("127.0.0.1:{port}");
+        let run = sandbox.jobmon(["generate", "nginx", "--server-name", "127.0.0.1", "--listen", &listen]);
+        let run = run.arg("--upstream").arg(gateway.url()).arg("--user-file").arg(&users);
+        let run = run.arg("--certificate").arg(&pair.certificate).arg("--certificate-key").arg(&pair.key);
+        nginx_main(folder.path(), &String::from_utf8(run.any_stdout().run().stdout).unwrap())
+    });
+    ((server, folder), format!("https://127.0.0.1:{port}"))
 }
 
 #[test]
