@@ -9,14 +9,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use jobmon::generate::recipe::{self, Language};
 use jobmon::registry::metrics::FAMILIES;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::Pushgateway;
-use crate::harness::faults::Refused;
+use crate::harness::faults::{self, Behaviour, Refused};
+use crate::harness::{Faults, Pushgateway};
 
 /// A recipe in a folder, run by one interpreter.
 struct Recipe {
@@ -30,8 +31,15 @@ impl Recipe {
     }
 
     fn command(&self, url: &str) -> Command {
-        let mut command = Command::new(self.interpreter);
-        command.arg(self.path()).current_dir(self.folder.path());
+        let mut command = self.caller(self.interpreter, url);
+        command.arg(self.path());
+        command
+    }
+
+    /// A program that is to call the recipe.
+    fn caller(&self, program: &str, url: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path());
         for name in ["JOB", "INSTANCE", "PUSHGATEWAY_CURLRC", "PUSHGATEWAY_USER", "PUSHGATEWAY_TIMEOUT", "http_proxy"] {
             command.env_remove(name);
         }
@@ -116,7 +124,9 @@ fn the_exit_status_is_the_jobs_whatever_happens_to_the_push() {
         check(&["sh", "-c", "kill -KILL $$"], 137);
         check(&["/no/such/command"], 127);
         check(&["/etc/passwd"], 126);
-        assert_eq!(recipe.run(&nobody.url(), &[]).status.code(), Some(125));
+        for bad_usage in [&[][..], &["-n"], &["-n", "x"]] {
+            assert_eq!(recipe.run(&nobody.url(), bad_usage).status.code(), Some(125), "{}", recipe.interpreter);
+        }
     }
 }
 
@@ -138,6 +148,77 @@ fn a_signal_reaches_the_job_at_once() {
         assert_eq!(child.wait().unwrap().code(), Some(7), "{}", recipe.interpreter);
         assert_eq!(only_group(&gateway).1["script_exit_code"], 7.0);
     }
+}
+
+/// What a caller may have done to the streams: the job runs all the same, with what it would have had.
+#[test]
+fn odd_streams_are_left_as_they_are() {
+    for recipe in recipes() {
+        let nobody = Refused::new();
+        let monitored = format!("{} {} -n x", recipe.interpreter, recipe.path().display());
+        let check = |caller: &str, expected: (i32, &str)| {
+            let caller = caller.replace("MONITORED", &monitored);
+            let mut command = recipe.caller("sh", &nobody.url());
+            command.args(["-c", &caller]).stdin(Stdio::null()).stderr(Stdio::null());
+            let output = command.output().unwrap();
+            let seen = (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap());
+            assert_eq!((seen.0, seen.1.as_str()), expected, "{caller}");
+        };
+        check("exec MONITORED sh -c 'echo out; exit 4' <&-", (4, "out\n"));
+        check("exec MONITORED sh -c 'exit 4' >&-", (4, ""));
+        check("exec MONITORED sh -c 'echo out; exit 4' 2>&-", (4, "out\n"));
+        check("exec MONITORED sh -c 'echo out; exit 4' 2>/dev/full", (4, "out\n"));
+        check("echo in | MONITORED sh -c 'cat <&5; cat' 5<<X\nfive\nX\n", (0, "five\nin\n"));
+    }
+}
+
+/// A gateway that sends a byte now and then keeps nobody for longer than was allowed.
+#[test]
+fn a_gateway_that_trickles_is_given_up() {
+    let answer = b"HTTP/1.1 200 OK\r\nX-Long: ".iter().copied().chain([b'x'; 10_000]).collect();
+    let gateway = Faults::start(Behaviour::Drip(answer, Duration::from_millis(200)));
+    for recipe in recipes() {
+        let mut command = recipe.command(&gateway.url());
+        let output = command.env("PUSHGATEWAY_TIMEOUT", "1").args(["-n", "x", "sh", "-c", "exit 4"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("was not pushed: "), "{output:?}");
+    }
+}
+
+#[test]
+fn a_refusal_is_quoted() {
+    let gateway = Faults::start(faults::answer("400 Bad Request", &[], "because of this"));
+    for recipe in recipes() {
+        let output = recipe.run(&gateway.url(), &["-n", "x", "sh", "-c", "exit 4"]);
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("because of this"), "{output:?}");
+    }
+}
+
+/// The terminal sends what is typed to the job as well; passed on, it would be the second time, which many take for "at
+/// once". In the shell the job is in the background, and hears of it from its wrapper alone.
+#[test]
+fn what_is_typed_reaches_the_job_once() {
+    let recipes = recipes();
+    let python = &recipes[2];
+    let gateway = Pushgateway::start();
+    let job = "trap 'echo told' INT; echo ready; while ! read -r line; do :; done; echo \"$line\"";
+    let words =
+        ["python3", python.path().to_str().unwrap(), "-n", "x", "sh", "-c", job].map(|word| format!("{word:?}"));
+    let terminal = format!("import pty, sys; sys.exit(pty.spawn([{}]) >> 8)", words.join(","));
+    let mut command = python.caller("python3", &gateway.url());
+    command.args(["-c", &terminal]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut typed = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap().trim().to_owned());
+    assert_eq!(lines.find(|line| line.ends_with("ready")).as_deref(), Some("ready"));
+    typed.write_all(b"\x03").unwrap();
+    assert!(lines.next().unwrap().ends_with("told"));
+    typed.write_all(b"done\n").unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert!(rest.iter().all(|line| !line.contains("told")) && rest.iter().any(|line| line == "done"), "{rest:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(only_group(&gateway).1["script_exit_code"], 0.0);
 }
 
 fn nix_kill(pid: u32) {
@@ -196,6 +277,11 @@ fn the_name_comes_from_the_command() {
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(recipe.run(&gateway.url(), &[script.to_str().unwrap()]).status.success());
         assert_eq!(only_group(&gateway).0["script_name"], "nightly.backup");
+        // A folder has no name of its own here, and no label is ever empty.
+        assert_eq!(recipe.run(&gateway.url(), &["/tmp/"]).status.code(), Some(126));
+        let names: Vec<String> =
+            gateway.groups().iter().map(|group| group["labels"]["script_name"].to_string()).collect();
+        assert!(names.contains(&"\"unknown\"".to_owned()), "{names:?}");
     }
 }
 

@@ -29,7 +29,16 @@ HELP = {
     @HELP@
 }
 
+KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+
+
+def say(text):
+    """A line for whoever reads the log; without one, or with a full disk, the job's exit status stays what it is."""
+    try:
+        os.write(2, f"{os.path.basename(sys.argv[0])}: {text}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -76,8 +85,29 @@ def push(name, metrics):
             credentials = f"{user}:{file.read().rstrip()}".encode()
         request.add_header("Authorization", "Basic " + base64.b64encode(credentials).decode())
     timeout = float(os.environ.get("PUSHGATEWAY_TIMEOUT") or 10)
-    with urllib.request.build_opener(NoRedirect).open(request, timeout=timeout):
-        pass
+    # The time-out of a socket begins anew with every byte; this one is for all.
+    signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    try:
+        with urllib.request.build_opener(NoRedirect).open(request, timeout=timeout):
+            pass
+    except urllib.error.HTTPError as error:
+        answer = error.read(1000).decode("utf-8", "replace").strip()
+        raise OSError(f"{error}: {answer}") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def too_late(_number, _frame):
+    raise TimeoutError("timed out")
+
+
+def comes_from_keyboard(number):
+    """What is typed at a terminal goes to all in front of it: passed on, the command would get it twice."""
+    try:
+        return number in KEYBOARD and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def run(command):
@@ -86,6 +116,8 @@ def run(command):
     early = []
 
     def forward(number, _frame):
+        if comes_from_keyboard(number):
+            return
         if child is None:
             early.append(number)
         else:
@@ -97,12 +129,13 @@ def run(command):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, forward)
     try:
-        child = subprocess.Popen(command)
+        # What was open for this program is open for the command.
+        child = subprocess.Popen(command, close_fds=False)
     except FileNotFoundError as error:
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        say(error)
         return 127
     except OSError as error:
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        say(error)
         return 126
     for number in early:
         child.send_signal(number)
@@ -115,7 +148,7 @@ def main():
     if arguments[:1] == ["-n"]:
         name, arguments = "".join(arguments[1:2]), arguments[2:]
     if not arguments:
-        print(f"usage: {os.path.basename(sys.argv[0])} [-n NAME] COMMAND [ARGUMENT...]", file=sys.stderr)
+        say("usage: [-n NAME] COMMAND [ARGUMENT...]")
         return 125
     name = name or os.path.splitext(os.path.basename(arguments[0]))[0] or "unknown"
 
@@ -136,11 +169,8 @@ def main():
     }
     try:
         push(name, metrics)
-    except urllib.error.HTTPError as error:
-        answer = error.read(1000).decode("utf-8", "replace").strip()
-        print(f"{os.path.basename(sys.argv[0])}: the result of {name} was not pushed: {error}: {answer}", file=sys.stderr)
     except Exception as error:  # whatever it is, it is not the job's
-        print(f"{os.path.basename(sys.argv[0])}: the result of {name} was not pushed: {error}", file=sys.stderr)
+        say(f"the result of {name} was not pushed: {error}")
     if status < 0:
         # One core file is enough: the job's.
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

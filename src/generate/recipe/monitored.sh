@@ -16,7 +16,8 @@ instance=${INSTANCE-$(uname -n)}
 name=
 if [ "${1-}" = -n ]; then
     name=${2-}
-    shift 2 || exit 125
+    shift
+    if [ "$#" -gt 0 ]; then shift; fi
 fi
 if [ "$#" -eq 0 ]; then
     echo "usage: ${0##*/} [-n NAME] COMMAND [ARGUMENT...]" >&2
@@ -25,6 +26,7 @@ fi
 if [ -z "$name" ]; then
     name=${1##*/}
     case $name in ?*.*) name=${name%.*} ;; esac
+    name=${name:-unknown}
 fi
 
 # A clock that no time change steps, where the system has one.
@@ -71,10 +73,10 @@ start=$(date +%s)
 up_start=$(uptime_seconds)
 
 # In the background, so that a signal reaches the command at once; with its own standard input all the same.
-exec 3<&0
-"$@" <&3 3<&- &
+if { true 9<&0; } 2>/dev/null; then exec 9<&0; else exec 9</dev/null; fi
+"$@" <&9 9<&- &
 child=$!
-exec 3<&-
+exec 9<&-
 # A background command of a shell ignores INT and QUIT, so these are passed on as TERM.
 trap 'kill -TERM "$child" 2>/dev/null' TERM INT QUIT
 trap 'kill -HUP "$child" 2>/dev/null' HUP
@@ -84,7 +86,13 @@ trap 'kill -USR2 "$child" 2>/dev/null' USR2
 while :; do
     wait "$child"
     status=$?
-    if [ "$status" -le 128 ] || ! kill -0 "$child" 2>/dev/null; then break; fi
+    if [ "$status" -le 128 ]; then break; fi
+    if kill -0 "$child" 2>/dev/null; then continue; fi
+    # It may have ended while a signal was seen to; a shell that has already told how has nothing more to say.
+    wait "$child" 2>/dev/null
+    again=$?
+    if [ "$again" -ne 127 ]; then status=$again; fi
+    break
 done
 
 end=$(date +%s)
