@@ -132,7 +132,15 @@ fn a_scrape_config_names_files_of_secrets_and_holds_none() {
         "no gateway is configured: name one with --gateway, JOBMON_GATEWAY or in a configuration file",
     );
     let secret = "--remote-write: the address holds a password, and generated files hold none: leave it out";
-    refused(&sandbox, &["scrape-config", "-g", "http://gw", "--remote-write", "http://u:p@x/"], secret);
+    let check = |flag: &str, value: &str, line: &str| {
+        refused(&sandbox, &["scrape-config", "-g", "http://gw", flag, value], line);
+    };
+    check("--remote-write", "http://u:p@x/", secret);
+    check("--remote-write", "https://influx:8086/api/v1/prom/write?db=jobs&u=me&p=hunter2", secret);
+    check("--remote-write", "mimir/api/v1/push", "--remote-write: an address starts with http:// or https://");
+    check("--alertmanager", "http://am:9093", "--alertmanager \"http://am:9093\": not HOST:PORT");
+    check("--alertmanager", "", "--alertmanager \"\": not HOST:PORT");
+    check("--alertmanager", "am:nine", "--alertmanager \"am:nine\": not HOST:PORT");
 }
 
 #[test]
@@ -166,11 +174,16 @@ fn alertmanager_nginx_dashboard_and_recipe_take_their_options() {
     let path = sandbox.write("alertmanager.yml", text);
     let output = Command::new("amtool").arg("check-config").arg(path).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    refused(
-        &sandbox,
-        &["alertmanager", "--webhook", "hook"],
-        "--webhook \"hook\": an address starts with http:// or https://",
-    );
+    let check = |arguments: &[&str], line: &str| refused(&sandbox, &[&["alertmanager"], arguments].concat(), line);
+    check(&["--webhook", "hook"], "--webhook: an address starts with http:// or https://");
+    check(&["--webhook", "http://"], "--webhook: no host in the address");
+    check(&["--webhook", "http://x y/"], "--webhook: ' ' cannot be part of an address");
+    check(&["--webhook", "http://x/?a=b c"], "--webhook: ' ' cannot be part of an address");
+    check(&["--webhook", "http://x/%zz"], "--webhook: a % in an address is written %25");
+    check(&["--smarthost", "mail"], "--smarthost \"mail\": no port");
+    check(&["--smarthost", "smtp://mail:25"], "--smarthost \"smtp://mail:25\": not HOST:PORT");
+    check(&["--mail-to", ""], "--mail-to \"\": not an address of mail");
+    check(&["--mail-from", "{{ x }}@y"], "--mail-from \"{{ x }}@y\": not an address of mail");
 
     for upstream in ["127.0.0.1:9092", "http://127.0.0.1:9092/"] {
         let text = generated(&sandbox, &["nginx", "--upstream", upstream, "--allow", "10.0.0.0/8", "--listen", "8443"]);

@@ -44,7 +44,10 @@ pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<
         return Err(crate::commands::list::NO_GATEWAY.to_owned());
     }
     for url in &args.remote_write {
-        refuse_credentials("--remote-write", url)?;
+        check_address("--remote-write", url)?;
+    }
+    for alertmanager in &args.alertmanager {
+        check_host("--alertmanager", alertmanager)?;
     }
     if !config.connection.headers.is_empty() {
         tracing::warn!("headers are left out: not every Prometheus can send some when it scrapes");
@@ -104,10 +107,13 @@ fn secret_file(source: &SecretSource, what: &str, otherwise: &str) -> PathBuf {
 }
 
 pub(super) fn alertmanager(args: &AlertmanagerArgs) -> Result<String, String> {
-    refuse_credentials("--webhook", &args.webhook)?;
-    if !args.webhook.starts_with("http://") && !args.webhook.starts_with("https://") {
-        return Err(format!("--webhook {:?}: an address starts with http:// or https://", args.webhook));
+    check_address("--webhook", &args.webhook)?;
+    check_host("--smarthost", &args.smarthost)?;
+    if !args.smarthost.contains(':') {
+        return Err(format!("--smarthost {:?}: no port", args.smarthost));
     }
+    check_mail("--mail-to", &args.mail_to)?;
+    check_mail("--mail-from", &args.mail_from)?;
     Ok(alertmanager::render(&alertmanager::Options {
         webhook: args.webhook.clone(),
         mail: alertmanager::Mail {
@@ -223,11 +229,36 @@ fn credentials(flags: &Flags) -> Result<Vec<(String, String)>, String> {
     Ok(credentials)
 }
 
-/// Generated files never hold a secret, and an address with a user holds one.
-fn refuse_credentials(flag: &str, url: &str) -> Result<(), String> {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
-    if authority.contains('@') {
+/// An address that another program will read; generated files never hold a secret, and some addresses do.
+fn check_address(flag: &str, address: &str) -> Result<(), String> {
+    const SECRETS: [&str; 8] = ["p", "password", "passwd", "token", "access_token", "api_key", "apikey", "secret"];
+    let (base, query) = address.split_once('?').unwrap_or((address, ""));
+    let parsed = config::Gateway::parse(base).map_err(|reason| format!("{flag}: {reason}"))?;
+    let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
+    if parsed.credentials().is_some() || names.any(|name| SECRETS.contains(&name.as_str())) {
         return Err(format!("{flag}: the address holds a password, and generated files hold none: leave it out"));
     }
-    Ok(())
+    if let Some(bad) = query.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '#') {
+        return Err(format!("{flag}: {bad:?} cannot be part of an address"));
+    }
+    let mut escapes = address.split('%').skip(1).map(str::as_bytes);
+    match escapes.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit)) {
+        true => Ok(()),
+        false => Err(format!("{flag}: a % in an address is written %25")),
+    }
+}
+
+/// `HOST:PORT` of a server, or `HOST`.
+fn check_host(flag: &str, host: &str) -> Result<(), String> {
+    let is_bare = !host.is_empty() && !host.contains(['/', '@', '?', '#']);
+    match config::Gateway::parse(&format!("http://{host}")) {
+        Ok(_) if is_bare => Ok(()),
+        _ => Err(format!("{flag} {host:?}: not HOST:PORT")),
+    }
+}
+
+/// Alertmanager takes these for templates.
+fn check_mail(flag: &str, address: &str) -> Result<(), String> {
+    let is_plain = address.contains('@') && !address.contains("{{") && !address.chars().any(char::is_control);
+    if is_plain { Ok(()) } else { Err(format!("{flag} {address:?}: not an address of mail")) }
 }
