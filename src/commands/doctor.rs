@@ -1,6 +1,7 @@
 //! `jobmon doctor`: looks at every link of the chain, heals if asked to, and says what it found.
 
 use std::process::ExitCode;
+use std::task::Poll;
 
 use crate::cli::doctor::{DoctorArgs, DoctorFormat};
 use crate::config::{self, Config};
@@ -53,6 +54,23 @@ pub fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
     super::print(&text, ExitCode::from(code))
 }
 
+/// The outputs of all, in their order: those who do not answer are waited for together.
+async fn together<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut entries: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut all = Poll::Ready(());
+        for (future, output) in entries.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(context) {
+                Poll::Ready(value) => *output = Some(value),
+                Poll::Pending => all = Poll::Pending,
+            }
+        }
+        all
+    })
+    .await;
+    entries.into_iter().filter_map(|(_, output)| output).collect()
+}
+
 /// Looks at everything once.
 fn look(config: &Config, driver: &Driver, prometheus: Option<&config::Gateway>) -> Seen {
     let clients = Clients::new(config);
@@ -61,15 +79,10 @@ fn look(config: &Config, driver: &Driver, prometheus: Option<&config::Gateway>) 
         host::Registry::Open(contents) => contents.own.as_slice(),
         host::Registry::Absent | host::Registry::Failed(_) => &[],
     };
-    let gateways: Vec<Gateway> = config
-        .gateways
-        .iter()
-        .map(|gateway| {
-            let url = gateway.url();
-            let patience = super::list::patience(config);
-            driver.block_on(look_at_gateway::look(&clients, patience, url, own, known.get(url)))
-        })
-        .collect();
+    let patience = super::list::patience(config);
+    let urls = config.gateways.iter().map(config::Gateway::url);
+    let looks = urls.map(|url| look_at_gateway::look(&clients, patience, url, own, known.get(url)));
+    let gateways = driver.block_on(together(looks));
     let mut findings = host::findings(&host, std::time::SystemTime::now());
     findings.extend(gateways.iter().flat_map(gateway::findings));
     if let Some(address) = prometheus {

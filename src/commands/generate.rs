@@ -80,8 +80,10 @@ fn severities(args: &SeverityArgs) -> Severities {
 fn registered(jobs: &[String], config: &Config) -> Result<Vec<GroupingKey>, String> {
     let path = config.storage.state_dir.as_ref().ok_or("no state folder: name one with --state-dir")?;
     // Asking must not make a registry.
-    if !path.join("registry.db").exists() {
-        return Err(format!("--per-job: no registry in {}", path.display()));
+    match path.join("registry.db").try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(format!("--per-job: no registry in {}", path.display())),
+        Err(error) => return Err(format!("--per-job: {}: {error}", path.display())),
     }
     let (dir, _) = StateDir::open(path)?;
     let read = || {

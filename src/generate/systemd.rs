@@ -110,6 +110,11 @@ impl<'a> Site<'a> {
         if options.name.is_empty() {
             return Err(BadValue { what: "job name", value: String::new(), reason: "empty" });
         }
+        // systemd.unit(5): "The total length of the unit name including the suffix must not exceed 255 characters."
+        if escaped_name(&options.name).len() > 255 - "jobmon-.service".len() {
+            let value = options.name.clone();
+            return Err(BadValue { what: "job name", value, reason: "too long for the name of a unit" });
+        }
         let mut credentials = String::new();
         for (name, file) in &options.credentials {
             let (name, file) = (plain("name of a credential", name)?, plain("file of a credential", file)?);
@@ -306,6 +311,10 @@ mod tests {
         check(
             |o| o.on_calendar = vec!["daily\nX=y".to_owned()],
             "calendar \"daily\\nX=y\": empty, or with a control character",
+        );
+        check(
+            |o| o.name = "x".repeat(241),
+            &format!("job name \"{}\": too long for the name of a unit", "x".repeat(241)),
         );
         check(|o| o.name = "a\nb".to_owned(), "job name \"a\\nb\": empty, or with a control character");
     }

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::harness::sandbox::{Ending, Run};
 use crate::harness::{
-    Alertmanager, Faults, Nginx, PATIENCE, Prometheus, Pushgateway, Sandbox, eventually, faults, http,
+    Alertmanager, Faults, Nginx, PATIENCE, Prometheus, Pushgateway, Sandbox, eventually, faults, faults::Behaviour,
+    http,
 };
 
 /// What a finding must be: area, check, severity, and a part of "what / next step".
@@ -137,6 +138,19 @@ fn a_gateway_that_is_down_and_what_it_is_owed() {
     heal(&sandbox, &["-g", &url], &["empty groups", "nothing is owed"], &[]);
     let labels = [("job", "script_monitor"), ("instance", host.as_str()), ("script_name", "backup")];
     assert_eq!(gateway.value(&labels, "script_result"), Some(1.0));
+}
+
+/// One after the other, the last would be asked only when everybody's patience is over.
+#[test]
+fn gateways_that_hang_are_waited_for_together() {
+    let sandbox = Sandbox::new();
+    let hanging: Vec<Faults> = (0..10).map(|_| Faults::start(Behaviour::HangAfterAccept)).collect();
+    let urls: Vec<String> = hanging.iter().map(Faults::url).collect();
+    let arguments: Vec<&str> = urls.iter().flat_map(|url| ["-g", url]).collect();
+    let looking = doctor(&sandbox, &arguments).signal(libc::SIGTERM).spawn();
+    eventually(PATIENCE, "all of them to be asked", || hanging.iter().all(|one| one.connections() > 0).then_some(()));
+    looking.send(libc::SIGTERM);
+    looking.wait();
 }
 
 /// A poisoned gateway says 200 to `/-/healthy` and takes nothing.

@@ -68,6 +68,9 @@ fn rules_know_the_registered_jobs() {
     let sandbox = Sandbox::new();
     let state = sandbox.state();
     refused(&sandbox, &["rules", "--per-job"], &format!("--per-job: no registry in {}", state.display()));
+    let below = sandbox.write("file", "").join("state");
+    let line = format!("--per-job: {}: Not a directory (os error 20)", below.display());
+    refused(&sandbox, &["rules", "--per-job", "--state-dir", below.to_str().unwrap()], &line);
     sandbox.jobmon(["run", "-n", "known", "--instance", "h", "--", "true"]).run();
     let rules = generated(&sandbox, &["rules", "--per-job"]);
     assert!(
