@@ -11,6 +11,8 @@ use jobmon::registry::metrics::{FAMILIES, Presence, Write, encode, families, wit
 use jobmon::registry::{Expectations, Registry, RunStart, StateDir, Terms, journal};
 use proptest::prelude::*;
 
+use crate::harness::Sandbox;
+
 /// `promtool check metrics` is silent on the text; it reports missing help, odd units and badly named counters.
 fn assert_promtool_is_silent(text: &[u8]) {
     let mut promtool = Command::new("promtool")
@@ -164,4 +166,17 @@ proptest! {
 fn promtool_would_say_so() {
     let caught = std::panic::catch_unwind(|| assert_promtool_is_silent(b"# TYPE x_count counter\nx_count 1\n"));
     assert!(caught.is_err());
+}
+
+/// "Grouping labels override body labels silently": a label of a family of ours cannot be one of the group.
+#[test]
+fn no_label_of_the_group_is_one_of_a_family() {
+    let sandbox = Sandbox::new();
+    for label in FAMILIES.iter().filter_map(|family| family.label) {
+        let flag = format!("{label}=x");
+        let line = format!("--label {flag:?}: label name {label:?} is taken by jobmon's own metrics");
+        sandbox.jobmon(["run", "--label", &flag, "--", "true"]).code(125).stderr_contains(&line).run();
+        let run = sandbox.jobmon(["run", "-n", "x", "--", "true"]).env("JOBMON_LABELS", &flag);
+        run.stderr_contains(&format!("label name {label:?} is taken")).run();
+    }
 }

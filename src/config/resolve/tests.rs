@@ -120,6 +120,12 @@ fn what_means_nothing_on_the_command_line_is_bad_usage() {
     check("name", &[""], "--name \"\": empty");
     check("label", &["a=1", "b="], "--label \"b=\": b: empty label value: leave the label out instead");
     check("label", &["job=x"], "--label \"job=x\": label name \"job\" is taken: use --job");
+    check("label", &["mode=x"], "--label \"mode=x\": label name \"mode\" is taken by jobmon's own metrics");
+    check(
+        "label",
+        &["pushgateway=x"],
+        "--label \"pushgateway=x\": label name \"pushgateway\" is taken: Prometheus names the gateway by it",
+    );
     check("gateway", &["gw:9091"], "--gateway \"gw:9091\": an address starts with http:// or https://");
     check("gateway", &["htp://u:secret@gw"], &format!("--gateway {MASK}: an address starts with http:// or https://"));
     check("scope", &["all"], "--scope \"all\": not \"host\" or \"service\"");
