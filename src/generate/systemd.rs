@@ -9,8 +9,11 @@ pub struct Options {
     pub name: String,
     /// The absolute path of jobmon.
     pub jobmon: String,
-    /// Further arguments of `jobmon run`, without secrets: the gateways, labels, limits.
+    /// Further arguments of `jobmon run`, without secrets: labels, limits.
     pub arguments: Vec<String>,
+    /// Arguments that say which gateways there are and how they are spoken to, without secrets: for everything that jobmon
+    /// does there.
+    pub gateways: Vec<String>,
     /// The command and its arguments.
     pub command: Vec<String>,
     /// When to start it (systemd.time(7)), each on a line of its own; none for a service that always runs and speaks
@@ -62,22 +65,23 @@ pub fn units(options: &Options) -> Result<Vec<Unit>, BadValue> {
     }
     let mut chore = |name: &str, description: &str, words: &str, when: &str| {
         let name = format!("jobmon-{name}{}", site.suffix);
-        units.push(Unit { file_name: format!("{name}.service"), text: site.chore(description, words) });
+        units.push(Unit { file_name: format!("{name}.service"), text: site.chore(description, words)? });
         units.push(Unit { file_name: format!("{name}.timer"), text: timer(description, when) });
+        Ok(())
     };
     chore(
         "flush",
         "Send what is still owed to Pushgateways",
         "flush",
         "OnBootSec=1min\nOnUnitInactiveSec=2min\n# Not all hosts in the same second.\nRandomizedDelaySec=30s\n",
-    );
+    )?;
     if options.clear {
         chore(
             "clear",
             "Delete groups of Pushgateways that have outlived their time",
             "clear --expired",
             "OnCalendar=daily\nPersistent=true\nRandomizedDelaySec=1h\n",
-        );
+        )?;
     }
     Ok(units)
 }
@@ -91,6 +95,7 @@ struct Site<'a> {
     /// Distinguishes the chores of two users.
     suffix: String,
     user: Option<&'a str>,
+    gateways: &'a [String],
     credentials: String,
 }
 
@@ -126,6 +131,7 @@ impl<'a> Site<'a> {
             state: user.map_or_else(|| "jobmon".to_owned(), |user| format!("jobmon-{user}")),
             suffix: user.map_or_else(String::new, |user| format!("-{}", escaped_name(user))),
             user,
+            gateways: &options.gateways,
             credentials,
         })
     }
@@ -135,7 +141,7 @@ impl<'a> Site<'a> {
             return Err(BadValue { what: "command", value: String::new(), reason: "empty" });
         }
         let mut words = vec![self.jobmon.clone(), "run".to_owned(), "-n".to_owned(), word("job name", &options.name)?];
-        for argument in &options.arguments {
+        for argument in options.arguments.iter().chain(self.gateways) {
             words.push(word("argument", argument)?);
         }
         words.push("--".to_owned());
@@ -157,14 +163,17 @@ impl<'a> Site<'a> {
     }
 
     /// A service that runs jobmon itself.
-    fn chore(&self, description: &str, subcommand: &str) -> String {
-        format!(
+    fn chore(&self, description: &str, subcommand: &str) -> Result<String, BadValue> {
+        let mut start = format!("{} {subcommand}", self.jobmon);
+        for argument in self.gateways {
+            start += &format!(" {}", word("argument", argument)?);
+        }
+        Ok(format!(
             "{HEAD}[Unit]\nDescription={description}\nWants=network-online.target\nAfter=network-online.target\n\n\
-             [Service]\nType=oneshot\nExecStart={jobmon} {subcommand}\nTimeoutStartSec=10min\n{common}\
+             [Service]\nType=oneshot\nExecStart={start}\nTimeoutStartSec=10min\n{common}\
              NoNewPrivileges=true\nProtectSystem=strict\nPrivateTmp=true\n",
-            jobmon = self.jobmon,
             common = self.common(),
-        )
+        ))
     }
 
     fn common(&self) -> String {
@@ -255,7 +264,8 @@ mod tests {
         Options {
             name: "backup".to_owned(),
             jobmon: "/usr/bin/jobmon".to_owned(),
-            arguments: vec!["-g".to_owned(), "https://gw:9091".to_owned()],
+            arguments: Vec::new(),
+            gateways: vec!["--gateway=https://gw:9091".to_owned(), "--header=X: a b".to_owned()],
             command: vec!["/usr/local/bin/backup".to_owned(), "--to".to_owned(), "a b".to_owned()],
             on_calendar: vec!["*-*-* 02:00".to_owned()],
             calendar_comment: None,
@@ -296,6 +306,21 @@ mod tests {
         let names: Vec<String> = units(&other).unwrap().into_iter().map(|unit| unit.file_name).collect();
         assert_eq!(names[0], "jobmon-a\\x20b\\x2f\\xc3\\xbc.service");
         assert_eq!(names[2..], ["jobmon-flush-www-data.service", "jobmon-flush-www-data.timer"]);
+    }
+
+    #[test]
+    fn whatever_speaks_to_gateways_knows_them() {
+        let starts = |unit: Unit| unit.text.lines().find_map(|line| line.strip_prefix("ExecStart=").map(str::to_owned));
+        let starts: Vec<String> = units(&options()).unwrap().into_iter().filter_map(starts).collect();
+        assert_eq!(
+            starts,
+            [
+                "/usr/bin/jobmon run -n backup --gateway=https://gw:9091 \"--header=X: a b\" \
+                 -- /usr/local/bin/backup --to \"a b\"",
+                "/usr/bin/jobmon flush --gateway=https://gw:9091 \"--header=X: a b\"",
+                "/usr/bin/jobmon clear --expired --gateway=https://gw:9091 \"--header=X: a b\"",
+            ]
+        );
     }
 
     #[test]

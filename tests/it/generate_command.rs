@@ -242,8 +242,10 @@ fn systemd_units_run_the_job_as_it_was_typed() {
         ],
     );
     for part in [
-        "ExecStart=/usr/bin/jobmon run -n backup \"--label=team=a b\" --gateway=https://gw:9091 --basic-auth-user=u \
-         --max-duration=2h \"--schedule=30 2 * * *\" -- /usr/local/bin/backup.sh --all\n",
+        "ExecStart=/usr/bin/jobmon run -n backup \"--label=team=a b\" --max-duration=2h \"--schedule=30 2 * * *\" \
+         --gateway=https://gw:9091 --basic-auth-user=u -- /usr/local/bin/backup.sh --all\n",
+        "ExecStart=/usr/bin/jobmon flush --gateway=https://gw:9091 --basic-auth-user=u\n",
+        "ExecStart=/usr/bin/jobmon clear --expired --gateway=https://gw:9091 --basic-auth-user=u\n",
         "LoadCredential=jobmon-basic-auth-password:/etc/jobmon/password\n",
         "User=daemon\n",
         "OnCalendar=*-*-* 02:30\n",

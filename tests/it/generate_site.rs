@@ -316,6 +316,7 @@ fn systemd_reads_its_units() {
         name: "nightly backup".to_owned(),
         jobmon: env!("CARGO_BIN_EXE_jobmon").to_owned(),
         arguments: vec!["--max-duration".to_owned(), "2h".to_owned()],
+        gateways: vec!["--gateway=http://gw:9091".to_owned()],
         command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo \"$HOME\" 100% '; x'\nexit".to_owned()],
         on_calendar: vec!["Mon..Fri 02:00".to_owned(), "Sat 04:00".to_owned()],
         calendar_comment: None,

@@ -18,11 +18,20 @@ const TOKEN_FILE: &str = "/etc/prometheus/jobmon-token";
 const AS_SCHEDULED: &str = "The --schedule. A time that the clock jumps over is left out by systemd.";
 
 /// Settings of `jobmon run` that `generate systemd` takes as flags and passes on.
-const PASSED_ON: [Setting; 18] = [
+const OF_THE_JOB: [Setting; 9] = [
     Setting::Job,
     Setting::Instance,
     Setting::Scope,
     Setting::Labels,
+    Setting::MaxDuration,
+    Setting::ExpectEvery,
+    Setting::Schedule,
+    Setting::Timezone,
+    Setting::Grace,
+];
+
+/// Those that `jobmon flush` and `jobmon clear` need as well.
+const OF_THE_GATEWAYS: [Setting; 9] = [
     Setting::Gateways,
     Setting::BasicAuthUser,
     Setting::Headers,
@@ -32,11 +41,6 @@ const PASSED_ON: [Setting; 18] = [
     Setting::Insecure,
     Setting::Spread,
     Setting::PushTimeout,
-    Setting::MaxDuration,
-    Setting::ExpectEvery,
-    Setting::Schedule,
-    Setting::Timezone,
-    Setting::Grace,
 ];
 
 pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<String, String> {
@@ -160,7 +164,8 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
     let options = systemd::Options {
         name,
         jobmon: args.jobmon.clone(),
-        arguments: passed_on(flags, config)?,
+        arguments: passed_on(&OF_THE_JOB, flags, config)?,
+        gateways: passed_on(&OF_THE_GATEWAYS, flags, config)?,
         command: args.command.clone(),
         on_calendar,
         calendar_comment,
@@ -185,10 +190,10 @@ fn file_stem(command: &str) -> String {
     Path::new(command).file_stem().map_or_else(|| command.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
-/// The flags that were typed and belong to the job, as they were typed; of addresses, what is no secret.
-fn passed_on(flags: &Flags, config: &Config) -> Result<Vec<String>, String> {
+/// The flags of these settings that were typed, as they were typed; of addresses, what is no secret.
+fn passed_on(settings: &[Setting], flags: &Flags, config: &Config) -> Result<Vec<String>, String> {
     let mut arguments = Vec::new();
-    for spec in PASSED_ON.iter().map(|setting| setting.spec()) {
+    for spec in settings.iter().map(|setting| setting.spec()) {
         let Some(id) = spec.flag_id() else { continue };
         let Some(values) = flags.get(&id) else { continue };
         let flag = format!("--{}", id.replace('_', "-"));
