@@ -260,6 +260,15 @@ fn systemd_units_run_the_job_as_it_was_typed() {
     let text = generated(&sandbox, &["systemd", "--config", config.to_str().unwrap(), "-n", "nightly", "true"]);
     let events = "OnCalendar=*-*-01 02:30:00 Europe/Berlin\nOnCalendar=Mon *-*-* 02:30:00 Europe/Berlin\n";
     assert!(text.contains(events), "{text}");
+    for part in ["run -n nightly --config=CONFIG -- true\n", "flush --config=CONFIG\n"] {
+        assert!(text.contains(&part.replace("CONFIG", config.to_str().unwrap())), "{part}\n{text}");
+    }
+    sandbox.write("work/here.toml", "");
+    for (flag, value) in [("--ca-file", "ca.pem"), ("--header", "@headers"), ("--config", "here.toml")] {
+        let line = format!("{flag} {:?}: systemd wants an absolute path", value.trim_start_matches('@'));
+        let arguments = ["generate", "systemd", flag, value, "true"];
+        sandbox.jobmon(arguments).code(125).stderr_contains(&line).run();
+    }
     let text = generated(&sandbox, &["systemd", "--schedule", "@daily", "true"]);
     assert!(text.contains("\nOnCalendar=*-*-* 00:00:00\n"), "{text}");
     let text = generated(&sandbox, &["systemd", "true"]);

@@ -31,7 +31,8 @@ const OF_THE_JOB: [Setting; 9] = [
 ];
 
 /// Those that `jobmon flush` and `jobmon clear` need as well.
-const OF_THE_GATEWAYS: [Setting; 9] = [
+const OF_THE_GATEWAYS: [Setting; 10] = [
+    Setting::Config,
     Setting::Gateways,
     Setting::BasicAuthUser,
     Setting::Headers,
@@ -201,6 +202,14 @@ fn passed_on(settings: &[Setting], flags: &Flags, config: &Config) -> Result<Vec
             let value = value.to_str().ok_or_else(|| format!("{flag}: not valid UTF-8"))?;
             if spec.setting == Setting::Gateways {
                 continue;
+            }
+            let file = match spec.setting {
+                Setting::Config | Setting::CaFile | Setting::ClientCert | Setting::ClientKey => Some(value),
+                Setting::Headers => value.strip_prefix('@'),
+                _ => None,
+            };
+            if let Some(file) = file.filter(|file| !file.starts_with('/')) {
+                return Err(format!("{flag} {file:?}: systemd wants an absolute path"));
             }
             // A value of its own could begin with a dash; a switch takes its value no other way.
             arguments.push(format!("{flag}={value}"));
