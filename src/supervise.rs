@@ -247,10 +247,14 @@ impl Job {
     /// Waits until the command is started, the run is over, or `until` has come.
     pub fn wait(&mut self, until: Option<Moment>) -> Progress {
         loop {
-            let ended = self.step();
+            // Before a look at it: a job that has stopped itself by now stops this process too.
             if let (false, Some((time, _))) = (self.announced, self.first_start) {
                 self.announced = true;
                 return Progress::Started(time);
+            }
+            let ended = self.step();
+            if !self.announced && self.first_start.is_some() {
+                continue;
             }
             if let Some(execution) = ended {
                 return Progress::Ended(execution);
@@ -320,7 +324,7 @@ impl Job {
             Release::Done(released) => released,
             Release::NotAsked | Release::Asked(_) => Released::default(),
         };
-        StopWatch { events, released, capture: self.capture }
+        StopWatch { events, released, capture: self.capture, requested: None }
     }
 
     fn events(&mut self) -> &mut Events {
@@ -552,28 +556,32 @@ pub struct StopWatch {
     events: Events,
     released: Released,
     capture: Option<Capture>,
+    /// The signal that asked jobmon to stop.
+    requested: Option<i32>,
 }
 
 impl StopWatch {
-    /// Readable when [`stop_request`](Self::stop_request) has something to tell. None where the kernel grants no such descriptor: then
-    /// ask `stop_request` from time to time.
+    /// Readable when [`stop_request`](Self::stop_request) has something new to tell. None where the kernel grants no such
+    /// descriptor: then ask `stop_request` from time to time.
     pub fn events_fd(&self) -> Option<BorrowedFd<'_>> {
         self.events.fd()
     }
 
-    /// The next signal that asks jobmon to stop (TERM, INT, HUP, QUIT), if one has arrived: what is not delivered yet is
-    /// kept for later, and jobmon ends. Ctrl-Z suspends as usual; other signals were for the job, which is over.
+    /// The signal that has asked jobmon to stop (TERM, INT, HUP, QUIT), if one has arrived: what is not delivered yet is
+    /// kept for later, nothing is waited for any more, and jobmon ends. Ctrl-Z suspends as usual; other signals were for
+    /// the job, which is over.
     pub fn stop_request(&mut self) -> Option<i32> {
         self.events.arm(None);
-        while let Some(caught) = self.events.next() {
+        while self.requested.is_none()
+            && let Some(caught) = self.events.next()
+        {
             if signals::is_stop_request(caught.signal) {
-                return Some(caught.signal);
-            }
-            if signals::suspends(caught.signal) {
+                self.requested = Some(caught.signal);
+            } else if signals::suspends(caught.signal) {
                 sys::stop_self(caught.signal);
             }
         }
-        None
+        self.requested
     }
 
     /// Waits until captured output is where it goes: `patience` for readers that read nothing, and no longer than until a
@@ -585,10 +593,25 @@ impl StopWatch {
     }
 
     /// Makes standard error what it was before [`Job::release_inherited`]; false if nobody reads from it any more, so
-    /// that a message has to go elsewhere. Writing may still fail, if the reader goes later, and does not wait for a
-    /// reader that is slow: use what reports that as an error.
+    /// that a message has to go elsewhere. Writing may still fail, if the reader goes later: use what reports that as an
+    /// error.
     pub fn restore_stderr(&mut self) -> bool {
         self.released.restore_stderr()
+    }
+
+    /// Waits until a write to `fd` need not wait for its reader, for `patience` at the most and no longer than until a
+    /// signal asks jobmon to stop; false if it still would. What is wrong with `fd`, writing tells.
+    pub fn wait_until_writable(&mut self, fd: BorrowedFd<'_>, patience: Duration) -> bool {
+        let until = Moment::now().after(patience);
+        loop {
+            let left = if self.stop_request().is_some() { Duration::ZERO } else { until.since(Moment::now()) };
+            if capture::is_ready(fd, left, self.events_fd()) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -60,11 +60,17 @@ pub fn say_what_fits() {
 /// PIPE_BUF: a pipe that is writable takes so many bytes without blocking (pipe(7)).
 const ATOMIC: usize = 4096;
 
-/// Says what was held back, and from now on everything at once.
-pub fn release() {
+/// Says what was held back, and from now on everything at once; as much of it as `is_taken` says is taken without waiting
+/// for a reader: one that does not read must not keep jobmon.
+pub fn release(mut is_taken: impl FnMut(BorrowedFd<'_>) -> bool) {
     let text = held().take().unwrap_or_default();
-    // Nobody is left to be told that nothing can be said.
-    io::stderr().write_all(&text).unwrap_or_default();
+    let stderr = io::stderr();
+    for part in text.chunks(ATOMIC) {
+        // Nobody is left to be told that nothing can be said.
+        if !is_taken(stderr.as_fd()) || stderr.lock().write_all(part).is_err() {
+            return;
+        }
+    }
 }
 
 static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);

@@ -84,7 +84,7 @@ pub(super) const FILES: [(&str, &str); 4] = [
 ];
 
 /// What cannot be the same as without a process in front of the job, and what follows from it.
-pub(super) const CAVEATS: [(&str, &str); 16] = [
+pub(super) const CAVEATS: [(&str, &str); 18] = [
     (
         "Process ids",
         "The process that the caller started is jobmon, and the job is its child: $PPID in the job is jobmon's, and tools \
@@ -151,5 +151,15 @@ pub(super) const CAVEATS: [(&str, &str); 16] = [
         "--tail and --quiet",
         "Where standard output is not a plain file, the job writes into a pipe and not into the terminal or the socket that \
          jobmon has, and may behave differently for that.",
+    ),
+    (
+        "--tail and --quiet under systemd",
+        "The pipe is not the socket that $JOURNAL_STREAM names, so a job that talks to the journal itself when it \
+         finds it there writes plain lines instead.",
+    ),
+    (
+        "--tail and a file",
+        "Of a plain file the end of what was added during the run is kept, whoever added it: where other processes write to \
+         the same file, their lines are among it.",
     ),
 ];

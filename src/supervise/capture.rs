@@ -268,6 +268,15 @@ impl Capture {
 /// Where the kernel gives no descriptor for signals, they are looked for this often.
 const LONGEST_NAP: Duration = Duration::from_millis(100);
 
+/// Whether `fd` takes what is written to it, or an error comes of that; waits for it, for `patience` or until there is a
+/// signal to look at.
+pub(super) fn is_ready(fd: BorrowedFd<'_>, patience: Duration, events: Option<BorrowedFd<'_>>) -> bool {
+    let mut fds = vec![PollFd::new(fd, PollFlags::POLLOUT)];
+    fds.extend(events.map(|events| PollFd::new(events, PollFlags::POLLIN)));
+    _ = poll(&mut fds, PollTimeout::try_from(patience.min(LONGEST_NAP)).unwrap_or(PollTimeout::ZERO));
+    fds.first().and_then(PollFd::any).unwrap_or(false)
+}
+
 #[derive(Default)]
 struct Heard {
     progress: bool,

@@ -14,7 +14,7 @@ use crate::supervise::{Execution, Job, StopWatch};
 
 /// Once somebody has asked jobmon to stop, delivery takes no longer: whoever stops a job kills what is left of it soon.
 const HASTE: Duration = Duration::from_secs(2);
-/// How long the end of jobmon waits for a reader of captured output that reads nothing.
+/// How long the end of jobmon waits for a reader, of captured output or of its own words, that reads nothing.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 /// How many files of the journal one run looks at for runs that were lost.
 const LEFTOVERS_OF_A_RUN: usize = 256;
@@ -65,8 +65,9 @@ impl Monitor<'_> {
         }
         let kept = self.keep(&record, deadline);
         self.deliver(&mut watch, kept, &record, deadline);
-        watch.finish_output(if execution.stop_requested { HASTE } else { READER_PATIENCE });
-        self.say(&mut watch);
+        let patience = if execution.stop_requested { HASTE } else { READER_PATIENCE };
+        watch.finish_output(patience);
+        say(&mut watch, patience);
     }
 
     /// Somebody may have removed the state folder while the job ran: what is still open of it would be written to nowhere.
@@ -181,12 +182,12 @@ impl Monitor<'_> {
             None => tracing::info!("delivery was given up in time; it is owed"),
         }
     }
+}
 
-    /// Prints what was held back while the streams were the job's alone.
-    fn say(&self, watch: &mut StopWatch) {
-        if logging::has_held() && watch.restore_stderr() {
-            logging::release();
-        }
+/// Prints what was held back while the streams were the job's alone.
+fn say(watch: &mut StopWatch, patience: Duration) {
+    if logging::has_held() && watch.restore_stderr() {
+        logging::release(|stderr| watch.wait_until_writable(stderr, patience));
     }
 }
 
