@@ -10,7 +10,12 @@ use std::sync::mpsc::channel;
 
 use tempfile::TempDir;
 
-use crate::supervise_support::{By, PATIENCE, before_exec, children, eventually, finish, is_alive, kill};
+use crate::harness::Faults;
+use crate::harness::faults::Behaviour;
+use crate::supervise_support::{
+    By, PATIENCE, answering, before_exec, children, eventually, finish, first_process, in_a_pid_namespace, is_alive,
+    kill,
+};
 
 /// A state folder, and room for what jobs and tests tell each other.
 struct Place(TempDir);
@@ -164,7 +169,9 @@ fn a_file_is_left_to_the_job_and_read_afterwards() {
 fn a_new_file_is_read_up_to_its_limit() {
     let place = Place::new();
     let file = File::create(place.path("log")).unwrap();
-    assert!(place.bash(&["--tail=4"], "echo 0123456789").stdout(file).status().unwrap().success());
+    // The tests' own standard error may be a file too, to which others write meanwhile.
+    let mut command = place.bash(&["--tail=4"], "echo 0123456789");
+    assert!(command.stdout(file).stderr(Stdio::null()).status().unwrap().success());
     assert_eq!(place.logs(), b"789\n");
 }
 
@@ -262,9 +269,11 @@ fn helper(jobmon: &Child) -> i32 {
 #[test]
 fn a_reader_that_does_not_read_keeps_no_signal_from_the_job() {
     let place = Place::new();
-    let script = "trap 'kill $!; exit 7' TERM; yes & touch $D/started; wait";
-    let mut command = place.bash(&["--tail=1K"], script);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let writes = "exec 'yes' unless $child = fork; open my $mark, '>', qq($ENV{D}/started); until_a_line";
+    let job = answering(&[("TERM", "kill KILL => $child; exit 7")], writes);
+    let mut command = place.at_home(By::jobmon(&["--tail=1K"]).command(&job));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
     place.wait_for("started");
     let helper = helper(&child);
     let blocked = || fs::read_to_string(format!("/proc/{helper}/wchan")).is_ok_and(|place| place.contains("poll"));
@@ -374,6 +383,41 @@ fn the_end_is_the_jobs_own() {
             assert_eq!(wrapped.stderr, direct.stderr, "{option} {script}");
         }
     }
+}
+
+#[test]
+fn the_first_process_waits_for_a_reader_of_its_output() {
+    // What it leaves behind ends with it, so all is forwarded before.
+    for options in [&["--tail=1K"][..], &["--quiet"], &["--quiet", "--tail=1K"]] {
+        let place = Place::new();
+        let noise = noise(1_000_000);
+        fs::write(place.path("noise"), &noise).unwrap();
+        let job = place.bash(options, "cat $D/noise; (true & true); touch $D/written; exit 3");
+        let mut command = place.at_home(in_a_pid_namespace(&job, "exec \"$@\""));
+        let (reader, writer) = pipe().unwrap();
+        let mut child = command.stdout(writer).spawn().unwrap();
+        drop(command);
+        if options.contains(&"--quiet") {
+            place.wait_for("written");
+        }
+        assert!(read_all(reader) == noise, "{options:?}");
+        assert_eq!(end(&mut child).code(), Some(3));
+    }
+}
+
+#[test]
+fn a_first_process_that_is_told_to_stop_waits_for_no_reader() {
+    let gateway = Faults::start(Behaviour::HangAfterRequest);
+    let place = Place::new();
+    let url = format!("--gateway={}", gateway.url());
+    let options = ["--quiet", &url, "--push-timeout=1000s"];
+    let job = place.bash(&options, "head -c 1000000 /dev/zero; exit 3");
+    let mut command = place.at_home(in_a_pid_namespace(&job, "exec \"$@\""));
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    eventually("the delivery", || (gateway.connections() > 0).then_some(()));
+    let jobmon = first_process(i32::try_from(child.id()).unwrap());
+    kill(jobmon, libc::SIGTERM);
+    assert_eq!(end(&mut child).code(), Some(3));
 }
 
 #[test]

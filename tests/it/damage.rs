@@ -88,6 +88,23 @@ fn a_registry_of_an_older_version_is_brought_up_to_date_and_keeps_everything() {
     assert_eq!(runs(&gateway, "job")["failure"], 1.0);
 }
 
+#[test]
+fn a_registry_that_is_busy_at_the_end_of_a_run_costs_neither_status_nor_result() {
+    let host = Host::new();
+    let gateway = Pushgateway::start();
+    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
+    let options = ["--push-timeout", "1s"];
+    let running = host.run(&[&gateway.url()], "job", &options, &JOB).code(7).stdout("out\n").any_stderr().spawn();
+    let other = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
+    let said = disturbed(&host, running, || other.execute_batch("BEGIN EXCLUSIVE").unwrap());
+    assert!(said.contains("the result waits in") && said.lines().count() == 1, "{said}");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    host.run(&[&gateway.url()], "other", &[], &["true"]).run();
+    assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Failure]);
+    assert_eq!(runs(&gateway, "job")["failure"], 1.0);
+}
+
 /// Whether a process has a file of that name open.
 fn has_open(pid: i32, name: &str) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();

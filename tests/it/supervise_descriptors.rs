@@ -208,6 +208,21 @@ fn what_could_not_be_delivered_is_said_on_a_pipe_that_nobody_else_holds() {
 }
 
 #[test]
+fn a_reader_of_errors_that_does_not_read_keeps_jobmon_for_a_moment_at_the_most() {
+    let gateway = Faults::start(answer("400 Bad Request", &[], "no"));
+    let history = History::new();
+    let (_reader, writer) = pipe();
+    // SAFETY: numbers only.
+    let set_flags = |flags: i32| unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flags) };
+    set_flags(libc::O_NONBLOCK);
+    while (&writer).write(&[b'x'; 4096]).is_ok() {}
+    set_flags(0);
+    let mut command = history.bash(&["--gateway", &gateway.url()], "exit 3");
+    let mut child = command.stdin(Stdio::null()).stderr(writer).spawn().unwrap();
+    assert_eq!(eventually("the end", || child.try_wait().unwrap()).code(), Some(3));
+}
+
+#[test]
 fn with_something_to_deliver_only_standard_error_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let history = History::new();

@@ -9,15 +9,15 @@ use jobmon::registry::Which;
 use crate::harness::Faults;
 use crate::harness::faults::Behaviour;
 use crate::supervise_support::{
-    By, CONVENIENCES, History, Running, UNTIL_A_LINE, before_exec, blocks, children, eventually, finish, is_alive,
-    kill, refuse, state, under_bash,
+    By, CONVENIENCES, History, Running, answering, before_exec, blocks, children, eventually, finish, is_alive, kill,
+    refuse, state, under_bash,
 };
 
 #[test]
 fn a_job_out_of_time_is_asked_to_end() {
     let history = History::new();
-    let script = &format!("trap 'echo asked; exit 3' TERM; echo ready; {UNTIL_A_LINE}");
-    let mut running = Running::start(&mut history.bash(&["--timeout", "1s"], script));
+    let job = answering(&[("TERM", "say 'asked'; exit 3")], "");
+    let mut running = Running::start(&mut history.command(&["--timeout", "1s"], &job));
     assert_eq!(running.rest(), ["asked"]);
     assert_eq!(running.end().code(), Some(124));
     let run = history.run();
@@ -32,10 +32,8 @@ fn a_job_in_time_is_not_touched() {
 
 #[test]
 fn the_signal_of_the_time_limit_can_be_chosen() {
-    let mut running = Running::start(
-        &mut By::jobmon(&["--timeout", "1s", "--signal", "USR1"])
-            .bash("trap 'echo usr1; exit' USR1; echo ready; while :; do read -r -t 0.05 line; done"),
-    );
+    let job = answering(&[("USR1", "say 'usr1'; exit")], "");
+    let mut running = Running::start(&mut By::jobmon(&["--timeout", "1s", "--signal", "USR1"]).command(&job));
     assert_eq!(running.line(), "usr1");
     assert_eq!(running.end().code(), Some(124));
 }
@@ -45,9 +43,9 @@ const TREE: &str = "trap '' TERM
     sleep 1001 & child=$!
     setsid sleep 1002 & session=$!
     (trap '' TERM; setsid bash -c 'trap \"\" TERM; sleep 1003 & echo $!; wait' > \"$0\") &
-    until [ -s \"$0\" ]; do read -t 0.01 <> <(:); done
+    until [ -s \"$0\" ]; do sleep 0.01; done
     echo ready $child $session $(cat \"$0\")
-    while :; do read -r -t 0.05 line; done";
+    read -r line";
 
 fn the_tree_goes(set_up: fn() -> std::io::Result<()>) {
     let folder = tempfile::tempdir().unwrap();
@@ -84,7 +82,7 @@ fn descendants_that_outlive_an_obedient_job_go_too() {
 
 #[test]
 fn an_orphan_in_the_jobs_process_group_goes_too() {
-    let script = "(sleep 1000 & echo ready $!); while :; do read -r -t 0.05 line; done";
+    let script = "(sleep 1000 & echo ready $!); read -r line";
     let mut command = By::jobmon(&["--timeout", "2s", "--kill-after", "5s"]).bash(script);
     let mut running = Running::start(command.process_group(0));
     let orphan: i32 = running.greeting.parse().unwrap();
@@ -96,7 +94,7 @@ fn an_orphan_in_the_jobs_process_group_goes_too() {
 fn neighbours_are_not_part_of_the_tree() {
     // The caller's own child becomes a child of jobmon, because jobmon is executed in the caller's place.
     let jobmon = By::jobmon(&["--timeout", "1s", "--kill-after", "100ms"]).bash("read -r line");
-    let mut command = under_bash(&jobmon, "sleep 1000 & echo ready $!; exec \"$@\"");
+    let mut command = under_bash(&jobmon, "exec 8<&0; cat <&8 & echo ready $!; exec \"$@\" 8<&-");
     let mut running = Running::start(command.process_group(0));
     let neighbour: i32 = running.greeting.parse().unwrap();
     assert_eq!(running.end().code(), Some(124));
@@ -106,9 +104,8 @@ fn neighbours_are_not_part_of_the_tree() {
 
 #[test]
 fn signals_are_sent_on_after_the_time_limit_too() {
-    let script =
-        "trap 'echo asked' TERM; trap 'echo usr1; exit' USR1; echo ready; while :; do read -r -t 0.05 line; done";
-    let mut running = Running::start(&mut By::jobmon(&["--timeout", "1s", "--kill-after", "1000s"]).bash(script));
+    let job = answering(&[("TERM", "say 'asked'"), ("USR1", "say 'usr1'; exit")], "");
+    let mut running = Running::start(&mut By::jobmon(&["--timeout", "1s", "--kill-after", "1000s"]).command(&job));
     assert_eq!(running.line(), "asked");
     running.signal(libc::SIGUSR1);
     assert_eq!(running.line(), "usr1");
@@ -145,9 +142,22 @@ fn a_skipped_run_is_no_failure_for_cron() {
 }
 
 #[test]
+fn the_lock_is_free_while_the_result_is_delivered() {
+    let gateway = Faults::start(Behaviour::HangAfterRequest);
+    let history = History::new();
+    let options = ["--lock", "--gateway", &gateway.url(), "--push-timeout", "1000s"];
+    let mut first = Running::start(&mut history.bash(&options, "echo ready"));
+    eventually("the delivery", || (gateway.connections() > 0 && children(first.pid()).is_empty()).then_some(()));
+    assert_eq!(finish(&mut history.bash(&["--lock"], "echo ran")).stdout, "ran\n");
+    first.signal(libc::SIGTERM);
+    assert_eq!(first.end().code(), Some(0));
+}
+
+#[test]
 fn a_daemon_that_the_job_leaves_behind_does_not_hold_the_lock() {
     let history = History::new();
-    let mut first = Running::start(&mut history.bash(&["--lock"], "setsid sleep 1000 & echo ready $!"));
+    let script = "exec 8<&0; setsid cat <&8 & echo ready $!";
+    let mut first = Running::start(&mut history.bash(&["--lock"], script));
     let daemon: i32 = first.greeting.parse().unwrap();
     assert_eq!(first.end().code(), Some(0));
     assert!(is_alive(daemon));
@@ -256,11 +266,52 @@ fn a_signal_between_attempts_ends_the_run() {
 
 #[test]
 fn an_attempt_that_was_asked_to_stop_is_the_last() {
-    let script = "trap 'exit 1' TERM; echo ready; while :; do read -r -t 0.05 line; done";
-    let mut running = Running::start(&mut By::jobmon(&["--retries", "9", "--retry-delay", "0s"]).bash(script));
+    let job = answering(&[("TERM", "exit 1")], "");
+    let mut running = Running::start(&mut By::jobmon(&["--retries", "9", "--retry-delay", "0s"]).command(&job));
     running.signal(libc::SIGTERM);
     assert_eq!(running.end().code(), Some(1));
     assert_eq!(running.rest(), Vec::<String>::new());
+}
+
+#[test]
+fn a_later_attempt_gets_signals_and_time_as_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::new();
+    let first_fails = "[ -e \"$0\" ] || { touch \"$0\"; exit 1; }; exec \"$@\"";
+    let options = ["--retries", "1", "--retry-delay", "10ms", "--timeout", "5s"];
+    let mut command = history.bash(&options, first_fails);
+    command.arg(folder.path().join("mark")).args(answering(&[("USR1", "say 'usr1'")], "nap while 1"));
+    let mut running = Running::start(&mut command);
+    running.signal(libc::SIGUSR1);
+    assert_eq!(running.line(), "usr1");
+    assert_eq!(running.end().code(), Some(124));
+    let run = history.run();
+    let ends: Vec<_> = run.attempts.iter().map(|attempt| attempt.exit_code).collect();
+    assert_eq!((run.outcome, ends), (Outcome::Timeout, vec![1, 124]));
+}
+
+#[test]
+fn a_signal_that_the_caller_blocked_waits_for_the_next_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    // Until the kernel says that SIGUSR1 waits for this shell.
+    let script = "[ -e \"$0\" ] || { touch \"$0\"; echo ready; exit 1; }; \
+                  until grep -q '^ShdPnd:.*200$' /proc/$$/status; do sleep 0.01; done; echo pending; exit 6";
+    let mut command = By::jobmon(&["--retries", "1", "--retry-delay", "2s"]).bash(script);
+    command.arg(folder.path().join("mark"));
+    before_exec(&mut command, || {
+        // SAFETY: a set of this process.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigaddset(&raw mut set, libc::SIGUSR1);
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        }
+        Ok(())
+    });
+    let mut running = Running::start(&mut command);
+    eventually("the end of the first attempt", || children(running.pid()).is_empty().then_some(()));
+    running.signal(libc::SIGUSR1);
+    assert_eq!(running.line(), "pending");
+    assert_eq!(running.end().code(), Some(6));
 }
 
 #[test]
@@ -290,12 +341,39 @@ fn a_stop_signal_during_the_delivery_ends_it_and_the_result_is_kept() {
 }
 
 #[test]
+fn a_second_stop_signal_ends_jobmon_and_the_result_is_kept() {
+    for output in [&[][..], &["--tail", "1K"], &["--quiet"]] {
+        let gateway = Faults::start(Behaviour::HangAfterRequest);
+        let history = History::new();
+        let mut options = vec!["--gateway", gateway.url().leak(), "--push-timeout", "1000s"];
+        options.extend(output);
+        // More than a pipe holds, and nobody reads it.
+        let job = answering(&[("TERM", "exit 4")], "fork or exec 'yes'; open my $mark, '>', $ENV{MARK}; nap while 1");
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let mut command = history.command(&options, &job);
+        let mut child = command.env("MARK", &mark).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        eventually("the job", || mark.exists().then_some(()));
+        let jobmon = i32::try_from(child.id()).unwrap();
+        kill(jobmon, libc::SIGTERM);
+        eventually("the result", || (history.runs_so_far() > 0).then_some(()));
+        // It may have come to its end by itself meanwhile, which is 2 seconds later at the most.
+        // SAFETY: numbers only; the child has not been waited for.
+        unsafe { libc::kill(jobmon, libc::SIGTERM) };
+        let status = eventually("the end", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(4), "{output:?}");
+        assert_eq!((history.run().outcome, history.run().exit_code), (Outcome::Failure, 4));
+        let owed = history.registry().owed(Which::All, 9, std::time::SystemTime::now()).unwrap();
+        assert_eq!(owed.len(), 1, "{output:?}");
+    }
+}
+
+#[test]
 fn a_job_that_was_asked_to_stop_is_recorded_and_its_delivery_is_short() {
     let gateway = Faults::start(Behaviour::HangAfterRequest);
     let history = History::new();
     let options = ["--gateway", &gateway.url(), "--push-timeout", "1000s"];
-    let script = &format!("trap 'exit 4' TERM; echo ready; {UNTIL_A_LINE}");
-    let mut running = Running::start(&mut history.bash(&options, script));
+    let mut running = Running::start(&mut history.command(&options, &answering(&[("TERM", "exit 4")], "")));
     running.signal(libc::SIGTERM);
     // Not the 1000 seconds that a healthy run would wait for the gateway.
     assert_eq!(running.end().code(), Some(4));

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::supervise_support::{
-    By, History, Running, UNTIL_A_LINE, before_exec, children, eventually, finish, kill, reset_signals, same, state,
-    status_line, under_bash,
+    By, History, Running, answering, before_exec, children, eventually, finish, first_process, in_a_pid_namespace,
+    kill, reset_signals, same, state, status_line, under_bash,
 };
 
 #[test]
@@ -133,11 +133,9 @@ fn the_job_is_in_the_callers_session_and_process_group() {
 
 #[test]
 fn orphans_go_to_init_and_not_to_jobmon() {
-    let script = "(bash -c 'while [ $(cut -d\" \" -f4 /proc/$$/stat) = '$BASHPID' ]; do read -t 0.01 <> <(:); done; echo ready $(cut -d\" \" -f4 /proc/$$/stat) $$; sleep 1000' &) ; read -r line";
+    let script = "(bash -c 'while [ $(cut -d\" \" -f4 /proc/$$/stat) = '$BASHPID' ]; do sleep 0.01; done; echo ready $(cut -d\" \" -f4 /proc/$$/stat)' &) ; read -r line";
     let mut running = Running::start(&mut By::jobmon(&[]).bash(script));
-    let (parent, orphan) = running.greeting.split_once(' ').unwrap();
-    assert_ne!(parent, running.pid().to_string());
-    kill(orphan.parse().unwrap(), libc::SIGKILL);
+    assert_ne!(running.greeting, running.pid().to_string());
     running.say("enough");
     running.end();
 }
@@ -202,7 +200,7 @@ fn jobmon_is_one_sleeping_thread_while_the_job_runs() {
     let before = switches();
     // A good while by the job's own account: a hundred rounds in which it works and jobmon could.
     let mut working = Command::new("bash");
-    working.args(["-c", "for i in {1..100}; do read -r -t 0.01 <> <(:); done"]);
+    working.args(["-c", "for i in {1..100}; do sleep 0.01; done"]);
     assert!(working.status().is_ok());
     assert_eq!((switches(), seen("Threads")), (before, 1));
     println!("private memory: {} kB", private_memory(running.pid()));
@@ -402,19 +400,13 @@ fn the_job_runs_on_a_machine_that_is_broken() {
     }
 }
 
-/// `command` below a shell that is the first process of a PID namespace of its own, which needs no root.
-fn in_a_pid_namespace(command: &Command, script: &str) -> Command {
-    under_bash(command, &format!("unshare -Urpf --mount-proc bash -c '{script}' bash \"$@\""))
-}
-
 #[test]
 fn a_signal_that_the_job_sends_to_everybody_does_not_come_back() {
-    let job =
-        "trap 'n=$((n+1))' TERM; kill -TERM -1; for i in {1..20}; do read -r -t 0.01 <> <(:); done; exit $((40 + n))";
+    let job = answering(&[("TERM", "$n++")], "kill TERM => -1; nap for 1..20; exit 40 + $n");
     // The sleeper is somebody whom it reaches in any case.
-    let seen = same(|by| finish(&mut in_a_pid_namespace(&by.bash(job), "sleep 1000 & \"$@\"; exit $?")));
+    let code = same(|by| finish(&mut in_a_pid_namespace(&by.command(&job), "sleep 1000 & \"$@\"; exit $?")).code);
     // kill(2): -1 is every process but the first and the sender.
-    assert_eq!(seen.code, Some(40), "{seen:?}");
+    assert_eq!(code, Some(40));
 }
 
 #[test]
@@ -429,21 +421,16 @@ fn the_first_process_ends_with_128_and_the_number_of_the_signal() {
 fn the_first_process_reaps_whoever_was_left_to_it() {
     // Orphans of the namespace come to jobmon; they are gone before the job looks.
     let script = "for i in {1..20}; do (true & true); done; \
-        for i in {1..500}; do grep -qs ') Z 1 ' /proc/[0-9]*/stat || { echo none; exit 5; }; read -r -t 0.01 <> <(:); done";
+        for i in {1..500}; do grep -qs ') Z 1 ' /proc/[0-9]*/stat || { echo none; exit 5; }; sleep 0.01; done";
     let end = finish(&mut in_a_pid_namespace(&By::jobmon(&[]).bash(script), "exec \"$@\""));
     assert_eq!((end.code, end.stdout.as_str()), (Some(5), "none\n"), "{end:?}");
 }
 
 #[test]
 fn the_first_process_sends_signals_on() {
-    let script = &format!("trap 'echo term; exit 6' TERM; echo ready; {UNTIL_A_LINE}");
-    let mut running = Running::start(&mut in_a_pid_namespace(&By::jobmon(&[]).bash(script), "exec \"$@\""));
-    // unshare waits for its child, which is jobmon.
-    let first = eventually("the first process", || {
-        let unshare = *children(running.pid()).first()?;
-        children(unshare).first().copied()
-    });
-    kill(first, libc::SIGTERM);
+    let job = By::jobmon(&[]).command(&answering(&[("TERM", "say 'term'; exit 6")], ""));
+    let mut running = Running::start(&mut in_a_pid_namespace(&job, "exec \"$@\""));
+    kill(first_process(running.pid()), libc::SIGTERM);
     assert_eq!(running.line(), "term");
     assert_eq!(running.end().code(), Some(6));
 }

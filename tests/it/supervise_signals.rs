@@ -4,7 +4,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
 use crate::supervise_support::{
-    By, CONVENIENCES, Running, UNTIL_A_LINE, before_exec, children, eventually, finish, is_alive, kill, refuse,
+    By, CONVENIENCES, Running, answering, before_exec, children, eventually, finish, is_alive, kill, refuse,
     reset_signals, same, take_environment, under_bash, words,
 };
 
@@ -117,38 +117,24 @@ fn queued_signals_keep_their_number_their_value_and_their_sender() {
 fn what_the_job_does_to_its_own_group_does_not_come_back() {
     // A child of the job's is its descendant. One that is gone by the time that jobmon asks is nobody's: what it sends
     // arrives a second time, because a signal from outside must never be lost.
-    let child = "bash -c 'trap \"\" USR1; kill -USR1 0; read -r <> <(:)' & child=$!; until [ \"$seen\" ]; do read -r -t 0.01 <> <(:); done";
-    for sender in ["kill -USR1 0", child] {
-        let script = format!(
-            "trap 'seen=1; echo usr1' USR1; {sender}; echo ready; {UNTIL_A_LINE}; \
-             [ \"$child\" ] && kill -KILL $child; exit 5"
+    let child = "pipe my $end, my $job; if (!fork) { close $job; $SIG{USR1} = 'IGNORE'; kill USR1 => 0; sysread $end, $_, 1; exit }";
+    for sender in ["kill USR1 => 0", child] {
+        let words = answering(
+            &[("USR1", "say 'usr1'; $seen = 1"), ("USR2", "say 'usr2'")],
+            &format!("{sender}; nap until $seen; until_a_line; exit 5"),
         );
         let seen = same(|by| {
-            let mut command = by.bash(&script);
             // The test itself is not to be hit.
-            command.process_group(0);
-            let mut command_running = Start::any(&mut command);
-            command_running.say("enough");
-            (command_running.rest(), command_running.end().code())
+            let mut running = Running::start(by.command(&words).process_group(0));
+            running.say("send it");
+            let first = running.line();
+            // Whatever else comes of that one, comes before this one: the lower number is taken first.
+            running.signal(libc::SIGUSR2);
+            let second = running.line();
+            running.say("enough");
+            (first, second, running.rest(), running.end().code())
         });
-        assert_eq!(seen.1, Some(5));
-        assert_eq!(seen.0.iter().filter(|line| *line == "usr1").count(), 1, "{sender}: {seen:?}");
-    }
-}
-
-/// Starts a command whose first line may be any.
-struct Start;
-
-impl Start {
-    fn any(command: &mut Command) -> Running {
-        // A line of our own in front of the command's.
-        let mut with_greeting = Command::new("bash");
-        with_greeting.args(["-c", "echo ready; exec \"$0\" \"$@\""]).args(words(command));
-        take_environment(&mut with_greeting, command);
-        // Bash tells of children that a signal ended.
-        with_greeting.process_group(0).stderr(Stdio::null());
-        before_exec(&mut with_greeting, reset_signals);
-        Running::start(&mut with_greeting)
+        assert_eq!(seen, ("usr1".to_owned(), "usr2".to_owned(), vec![], Some(5)), "{sender}");
     }
 }
 
@@ -156,11 +142,9 @@ impl Start {
 fn a_caller_in_the_same_process_group_is_heard() {
     // The shell of a script without job control is in the job's group, and its `kill` is meant all the same.
     let end = same(|by| {
-        let command = by.bash(
-            "trap 'echo cont' CONT; trap 'echo term; exit 4' TERM; echo ready; while :; do read -r -t 0.05 line; done",
-        );
-        let script = "mkfifo \"$FIFO\"; \"$@\" > \"$FIFO\" & exec 3< \"$FIFO\"; read -r line <&3; kill -CONT $!; \
-                      read -r one <&3; kill -TERM $!; wait $!; echo \"$one $?\"; cat <&3";
+        let command = by.command(&answering(&[("CONT", "say 'cont'"), ("TERM", "say 'term'; exit 4")], ""));
+        let script = "mkfifo \"$FIFO\" \"$FIFO-in\"; \"$@\" < \"$FIFO-in\" > \"$FIFO\" & exec 4> \"$FIFO-in\" 3< \"$FIFO\"; \
+                      read -r line <&3; kill -CONT $!; read -r one <&3; kill -TERM $!; wait $!; echo \"$one $?\"; cat <&3";
         let folder = tempfile::tempdir().unwrap();
         finish(under_bash(&command, script).env("FIFO", folder.path().join("fifo")).process_group(0))
     });
@@ -236,7 +220,7 @@ fn a_signal_to_a_job_that_is_ending_is_not_the_end() {
 #[test]
 fn a_job_that_handles_term_decides_how_to_end() {
     let status = same(|by| {
-        let mut running = Running::start(&mut by.bash(&format!("trap 'exit 0' TERM; echo ready; {UNTIL_A_LINE}")));
+        let mut running = Running::start(&mut by.command(&answering(&[("TERM", "exit 0")], "exit 1")));
         running.signal(libc::SIGTERM);
         running.end()
     });
@@ -254,7 +238,7 @@ fn killing_jobmon_kills_the_job() {
 
 #[test]
 fn killing_the_process_group_leaves_nothing() {
-    let mut command = By::jobmon(&[]).bash("sleep 1000 & echo ready $!; read -r line");
+    let mut command = By::jobmon(&[]).bash("exec 8<&0; cat <&8 & echo ready $!; wait");
     command.process_group(0);
     let mut running = Running::start(&mut command);
     let grandchild: i32 = running.greeting.parse().unwrap();
@@ -318,10 +302,11 @@ fn a_signal_at_any_moment_of_the_start_is_not_lost() {
 
 #[test]
 fn a_signal_to_the_whole_group_reaches_the_job() {
-    // At least once: from inside of the group nobody can tell whether the sender meant all of it.
-    let script = format!("trap 'exit 4' USR2; echo ready; {UNTIL_A_LINE}");
+    // At least once: from inside of the group nobody can tell whether the sender meant all of it. A second one may come
+    // while Perl ends and has its handlers no more.
+    let job = answering(&[("USR2", "$SIG{USR2} = 'IGNORE'; exit 4")], "");
     let code = same(|by| {
-        let mut running = Running::start(by.bash(&script).process_group(0));
+        let mut running = Running::start(by.command(&job).process_group(0));
         // SAFETY: numbers only; the group is the one made above.
         assert_eq!(unsafe { libc::killpg(running.pid(), libc::SIGUSR2) }, 0);
         running.end().code()
@@ -350,8 +335,7 @@ fn a_job_that_may_not_be_signalled_is_waited_for() {
 #[test]
 fn the_same_signal_twice_is_two_signals() {
     let seen = same(|by| {
-        let script = format!("trap 'echo usr1' USR1; echo ready; {UNTIL_A_LINE}");
-        let mut running = Running::start(&mut by.bash(&script));
+        let mut running = Running::start(&mut by.command(&answering(&[("USR1", "say 'usr1'")], "")));
         let lines: Vec<String> = (0..3)
             .map(|_| {
                 running.signal(libc::SIGUSR1);

@@ -1,8 +1,10 @@
 //! Stopping and continuing the job shows as stopping and continuing jobmon.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
 
-use crate::supervise_support::{By, Running, UNTIL_A_LINE, children, eventually, kill, same, state};
+use crate::supervise_support::{By, Running, answering, children, eventually, kill, same, state};
 
 /// The next change of a child's state, as a raw wait status.
 fn wait_for_change(pid: i32) -> i32 {
@@ -22,8 +24,7 @@ fn job_of(running: &Running) -> i32 {
 
 /// In a process group of its own: the kernel does not stop members of an orphaned one, which the tests' may be.
 fn start(by: &By) -> Running {
-    let script = format!("trap 'echo cont' CONT; echo ready $$; {UNTIL_A_LINE}; exit 8");
-    Running::start(by.bash(&script).process_group(0))
+    Running::start(by.command(&answering(&[("CONT", "say 'cont'")], "exit 8")).process_group(0))
 }
 
 #[test]
@@ -76,6 +77,22 @@ fn the_time_limit_reaches_a_stopped_job() {
     kill(job_of(&running), libc::SIGSTOP);
     assert!(libc::WIFSTOPPED(wait_for_change(running.pid())));
     assert_eq!(running.end().code(), Some(124));
+}
+
+#[test]
+fn a_job_that_stops_itself_at_once_finds_jobmon_without_what_it_inherited() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = By::jobmon(&[]).command(&["sh", "-c", "kill -STOP $$; exit 3"]);
+        let mut child = command.current_dir(&folder).stdin(Stdio::null()).process_group(0).spawn().unwrap();
+        let jobmon = i32::try_from(child.id()).unwrap();
+        assert!(libc::WIFSTOPPED(wait_for_change(jobmon)));
+        assert_eq!(std::fs::read_link(format!("/proc/{jobmon}/cwd")).unwrap(), Path::new("/"));
+        kill(jobmon, libc::SIGCONT);
+        assert!(libc::WIFCONTINUED(wait_for_change(jobmon)));
+        let status = eventually("the end", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(3));
+    }
 }
 
 #[test]

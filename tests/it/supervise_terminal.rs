@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use crate::supervise_support::{By, UNTIL_A_LINE, eventually, same};
+use crate::supervise_support::{By, answering, eventually, same};
 use crate::terminal::{BREAK, QUIT, SUSPEND, Session, Terminal};
 
 /// Works without the terminal until the file `$GO` is there, then exits with 4.
@@ -44,7 +44,7 @@ fn an_interrupt_reaches_the_job_once() {
 fn a_job_that_survives_an_interrupt_says_how_it_ended() {
     let seen = same(|by| {
         let mut shell = Session::new();
-        shell.start(&by.bash(&format!("trap 'echo leaving; exit 0' INT; echo ready; {UNTIL_A_LINE}")));
+        shell.start(&by.command(&answering(&[("INT", "say 'leaving'; exit 0")], "")));
         shell.expect("ready");
         shell.press(BREAK);
         shell.expect("leaving");
@@ -194,7 +194,7 @@ fn another_member_of_the_pipeline_can_read_from_the_terminal() {
 fn a_new_size_of_the_terminal_is_told_once() {
     let seen = same(|by| {
         let mut shell = Session::new();
-        shell.start(&by.bash(&format!("trap 'echo resized' WINCH; echo ready; {UNTIL_A_LINE}; stty size; exit 8")));
+        shell.start(&by.command(&answering(&[("WINCH", "say 'resized'")], "system qw(stty size); exit 8")));
         shell.expect("ready");
         shell.terminal.resize(33, 77);
         let mut seen = shell.expect("resized");
@@ -286,10 +286,11 @@ fn a_hang_up_of_the_shell_ends_its_jobs() {
     let seen = same(|by| {
         let mut shell = Session::new();
         let file = shell.path("seen");
-        // A terminal that is gone may be noticed before the signal that says so.
-        let waiting = format!("{UNTIL_A_LINE}; sleep 60 & wait");
-        let script = format!("trap 'echo hup > {}; exit 5' HUP; echo ready; {waiting}", file.display());
-        shell.start(&by.bash(&script));
+        // The end of the input comes with the hang-up, and may come before it.
+        let hup = "open my $seen, '>', $ENV{SEEN}; print $seen qq(hup\n); close $seen; exit 5";
+        let mut command = by.command(&answering(&[("HUP", hup)], "nap for 1..6000"));
+        command.env("SEEN", &file);
+        shell.start(&command);
         shell.expect("ready");
         let folder = shell.hang_up();
         let whole = |text: &String| text.ends_with('\n');

@@ -40,7 +40,7 @@ END
 Type=notify
 NotifyAccess=all
 TimeoutStartSec=30
-ExecStart=$run /share/notify.bash
+ExecStart=$run /share/notify.pl
 END
   systemctl start notify-$way
   echo "$? $(shows notify-$way ActiveState) $(shows notify-$way StatusText)" > notify.$way
@@ -73,7 +73,7 @@ END
   unit mixed-$way.service <<END
 [Service]
 KillMode=mixed
-ExecStart=$run /share/counts.bash TERM /share/results/mixed.$way
+ExecStart=$run /share/counts.pl TERM /share/results/mixed.$way
 END
   systemctl start mixed-$way
   eventually test -e mixed.$way
@@ -84,7 +84,7 @@ END
 [Service]
 KillMode=mixed
 WatchdogSec=2
-ExecStart=$run /share/counts.bash ABRT /share/results/watchdog.$way
+ExecStart=$run /share/counts.pl ABRT /share/results/watchdog.$way
 END
   systemctl start watchdog-$way
   eventually is_over watchdog-$way

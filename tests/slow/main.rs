@@ -42,9 +42,9 @@ fn boot() -> PathBuf {
     std::thread::spawn(move || refuse_everything(&gateway));
     for (name, text) in [
         ("chapter", include_str!("chapter.bash")),
-        ("notify.bash", include_str!("notify.bash")),
+        ("notify.pl", include_str!("notify.pl")),
         ("socket.bash", include_str!("socket.bash")),
-        ("counts.bash", include_str!("counts.bash")),
+        ("counts.pl", include_str!("counts.pl")),
     ] {
         fs::write(share.join(name), text).unwrap();
         fs::set_permissions(share.join(name), fs::Permissions::from_mode(0o755)).unwrap();
