@@ -84,7 +84,7 @@ pub(super) const FILES: [(&str, &str); 4] = [
 ];
 
 /// What cannot be the same as without a process in front of the job, and what follows from it.
-pub(super) const CAVEATS: [(&str, &str); 18] = [
+pub(super) const CAVEATS: [(&str, &str); 17] = [
     (
         "Process ids",
         "The process that the caller started is jobmon, and the job is its child: $PPID in the job is jobmon's, and tools \
@@ -110,7 +110,6 @@ pub(super) const CAVEATS: [(&str, &str); 18] = [
         "A signal that a program sends to the whole process group reaches the job from that program and may reach it from \
          jobmon a second time; what the terminal sends reaches it once.",
     ),
-    ("Pending signals", "A signal that was blocked and pending when jobmon was started is not pending in the job."),
     (
         "Core dumps",
         "When a signal ends the job with a core dump, jobmon dies of the same signal but leaves no dump of its own, so the \

@@ -289,9 +289,12 @@ impl Pipe {
         let (reader, writer) = io::pipe()?;
         enlarge(&writer);
         let (ours, theirs) = UnixStream::pair()?;
+        // Here and not in the new process, where it could only fail when the job has the pipe already.
+        let out = sys::standard(fd).try_clone_to_owned()?;
         let forwarder = sys::fork_helper(move || {
+            // SIGKILL to the process group of the job must not take what it has written.
+            sys::leave_process_group();
             release::words(command);
-            let Ok(out) = sys::standard(fd).try_clone_to_owned() else { return };
             let mut keep = vec![reader.as_raw_fd(), theirs.as_raw_fd(), out.as_raw_fd()];
             keep.extend(ring.as_ref().map(Ring::fd));
             if let Target::Held(file) = &target {

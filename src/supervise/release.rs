@@ -82,10 +82,11 @@ pub(super) fn descriptors(stderr: StandardError) -> Released {
 
 /// In a process that jobmon started to help: lets go of everything but `keep`, which are no standard descriptors.
 pub(super) fn all_but(keep: &[RawFd]) {
-    sys::replace_by_null(&[0, 1, 2]);
+    // First, so that there is a descriptor left for what follows.
     for fd in open_descriptors().into_iter().filter(|fd| !keep.contains(fd)) {
         sys::close_in_helper(fd);
     }
+    sys::replace_by_null(&[0, 1, 2]);
     _ = std::env::set_current_dir("/");
 }
 

@@ -419,6 +419,12 @@ pub(super) fn fork_helper(work: impl FnOnce()) -> io::Result<Pid> {
     }
 }
 
+/// Makes this process the leader and only member of a process group of its own.
+pub(super) fn leave_process_group() {
+    // SAFETY: numbers only; 0 is the calling process.
+    unsafe { libc::setpgid(0, 0) };
+}
+
 /// What `wait4` had to tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Waited {

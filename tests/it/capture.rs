@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{PipeReader, Read, Write, pipe};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
@@ -14,7 +14,7 @@ use crate::harness::Faults;
 use crate::harness::faults::Behaviour;
 use crate::supervise_support::{
     By, PATIENCE, answering, before_exec, children, eventually, finish, first_process, in_a_pid_namespace, is_alive,
-    kill,
+    kill, under_bash,
 };
 
 /// A state folder, and room for what jobs and tests tell each other.
@@ -297,6 +297,32 @@ fn killing_jobmon_loses_nothing_that_was_held_back() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(read_all(reader), b"precious\n");
+}
+
+#[test]
+fn killing_the_process_group_loses_nothing_that_was_held_back() {
+    let place = Place::new();
+    let mut command = place.bash(&["--quiet"], "echo precious; touch $D/written; exec sleep 1000");
+    command.process_group(0);
+    let (mut child, reader) = with_one_pipe(command);
+    place.wait_for("written");
+    // SAFETY: numbers only; the group is the one made above.
+    assert_eq!(unsafe { libc::killpg(i32::try_from(child.id()).unwrap(), libc::SIGKILL) }, 0);
+    assert_eq!(end(&mut child).signal(), Some(libc::SIGKILL));
+    assert_eq!(read_all(reader), b"precious\n");
+}
+
+#[test]
+fn with_hardly_any_descriptors_the_job_runs_and_its_output_arrives() {
+    for limit in 4..16 {
+        let place = Place::new();
+        // The caller holds the pipe until the end, and has no limit of its own.
+        let job = place.bash(&["--quiet", "--tail=1K"], "echo text; exit 3");
+        let script = format!("ulimit -n {limit}; \"$@\"; exit $?");
+        let done = finish(&mut place.at_home(under_bash(&job, &script)));
+        assert_eq!((done.code, done.stdout.as_str()), (Some(3), "text\n"), "{limit}: {done:?}");
+        assert!(done.stderr.lines().all(|line| line.starts_with("jobmon: warning: ")), "{limit}: {done:?}");
+    }
 }
 
 #[test]

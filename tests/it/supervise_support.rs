@@ -78,7 +78,16 @@ impl By {
 /// Where the runs of these tests are recorded, instead of on the machine.
 fn state_folder() -> &'static std::path::Path {
     static FOLDER: std::sync::LazyLock<std::path::PathBuf> = std::sync::LazyLock::new(|| {
-        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("supervise-{}", std::process::id()))
+        let parent = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // Those of tests that are over.
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.strip_prefix("supervise-"));
+            if pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists()) {
+                _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        parent.join(format!("supervise-{}", std::process::id()))
     });
     &FOLDER
 }

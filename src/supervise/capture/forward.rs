@@ -4,9 +4,9 @@
 //! supervisor still hears every signal; it outlives a jobmon that is killed, so that nothing which the job wrote is lost;
 //! and it outlives one that ends, so that what a job left in the background goes on writing to where it always did.
 //!
-//! It ends with the last writer of the pipe. Every signal is blocked in it, because what is meant for the job's process
-//! group (Ctrl-C) must not take the job's last words; only once nobody writes any more, and what is left waits for a
-//! reader, may a signal end it.
+//! It ends with the last writer of the pipe. It is in a process group of its own, and every signal is blocked in it, because
+//! what is meant for the job's process group (Ctrl-C, a SIGKILL) must not take the job's last words; only once nobody
+//! writes any more, and what is left waits for a reader, may a signal end it.
 //!
 //! Bytes are handed on before they are stored, and where the kernel can hand on pages (splice(2), tee(2)) they are not
 //! copied. Nothing is changed about what is open elsewhere too: that nothing blocks is asked for with each call.
