@@ -65,11 +65,15 @@ mod words {
     pub(super) const PROGRESS: u8 = b'.';
     /// To jobmon: what was held back found no room, and was passed on.
     pub(super) const NO_ROOM: u8 = b'!';
+    /// To jobmon, once: the reader did not take all at once.
+    pub(super) const SLOW: u8 = b'w';
 }
 
-/// How long the end of the output is waited for after the job's end: it is a matter of microseconds unless the reader is
-/// slow, and then what it has not read yet is missing in the history.
+/// How long the end of the output is waited for after the job's end where the reader is slow: what it has not read by then
+/// is missing in the history.
 const STORE_PATIENCE: Duration = Duration::from_millis(200);
+/// The same where it is not: a matter of microseconds, on a machine that is not overloaded.
+const MACHINE_PATIENCE: Duration = Duration::from_secs(5);
 /// Size of a pipe, where the kernel grants it: enough to make few moves, and few enough that many jobs of one user do not
 /// come near to what it grants a user.
 const PIPE_SIZE: i32 = 256 * 1024;
@@ -92,6 +96,8 @@ struct Pipe {
     control: UnixStream,
     stored: bool,
     forwarded: bool,
+    /// The reader has been slow.
+    slow: bool,
 }
 
 /// What a regular file has got since.
@@ -184,10 +190,12 @@ impl Capture {
             // One that is gone already has nothing left to forward.
             _ = pipe.control.write(&[verdict]);
         }
-        let until = Moment::now().after(STORE_PATIENCE);
+        let begun = Moment::now();
         while self.pipes.iter().any(|pipe| !pipe.stored) {
-            let patience = until.since(Moment::now());
-            if patience.is_zero() || !self.wait(patience, None) {
+            let is_reader_slow = self.pipes.iter().all(|pipe| pipe.stored || pipe.slow);
+            let patience = if is_reader_slow { STORE_PATIENCE } else { MACHINE_PATIENCE };
+            let left = begun.after(patience).since(Moment::now());
+            if left.is_zero() || !self.wait(left, None) {
                 break;
             }
             no_room |= self.hear().no_room;
@@ -253,6 +261,7 @@ impl Capture {
                             words::ENDED => pipe.ended(),
                             words::PROGRESS => heard.progress = true,
                             words::NO_ROOM => heard.no_room = true,
+                            words::SLOW => pipe.slow = true,
                             _ => {}
                         }
                     }
@@ -305,7 +314,15 @@ impl Pipe {
         })?;
         // Set after the other end has gone to the forwarder: each end has flags of its own.
         ours.set_nonblocking(true)?;
-        Ok(Self { writer: Some(writer), forwarder, reaped: false, control: ours, stored: false, forwarded: false })
+        Ok(Self {
+            writer: Some(writer),
+            forwarder,
+            reaped: false,
+            control: ours,
+            stored: false,
+            forwarded: false,
+            slow: false,
+        })
     }
 }
 

@@ -367,6 +367,24 @@ fn a_full_disk_lets_the_output_through() {
 }
 
 #[test]
+fn a_disk_that_fills_up_late_stops_no_job() {
+    // Much is passed on while the job runs, and jobmon listens to none of it.
+    const SIZE: usize = 60_000_000;
+    let place = Place::new();
+    let mut command = place.bash(&["--quiet"], &format!("head -c {SIZE} /dev/zero"));
+    before_exec(&mut command, || {
+        let limit = libc::rlimit { rlim_cur: 40_000_000, rlim_max: 40_000_000 };
+        // SAFETY: a pointer to a local.
+        unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+        Ok(())
+    });
+    command.stdout(Stdio::piped()).stderr(File::create(place.path("err")).unwrap());
+    let mut child = command.spawn().unwrap();
+    let output = read_all(child.stdout.take().unwrap());
+    assert_eq!((output.len(), end(&mut child).code()), (SIZE, Some(0)));
+}
+
+#[test]
 fn quiet_shows_what_is_no_success_and_nothing_else() {
     for (options, script, shown) in [
         (&["--quiet"][..], "echo x", ""),
@@ -374,7 +392,7 @@ fn quiet_shows_what_is_no_success_and_nothing_else() {
         (&["--quiet"], "echo x; kill -KILL $$", "x\n"),
         (&["--quiet", "--success-codes=0,24"], "echo x; exit 24", ""),
         (&["--quiet", "--success-codes=24"], "echo x", "x\n"),
-        (&["--quiet", "--timeout=50ms"], "echo x; exec sleep 1000", "x\n"),
+        (&["--quiet", "--timeout=3s"], "echo x; exec sleep 1000", "x\n"),
         (&["--quiet", "--retries=2", "--retry-delay=0s"], "echo x; test -e $D/done || { touch $D/done; false; }", ""),
         (&["--quiet", "--retries=2", "--retry-delay=0s"], "echo x; exit 1", "x\nx\nx\n"),
     ] {

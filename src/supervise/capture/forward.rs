@@ -48,6 +48,10 @@ pub(super) struct Forwarder {
     pub splices: bool,
     /// Whether signals end this process.
     pub mortal: bool,
+    /// The run is over: from now on jobmon listens. Before, too many words would fill the line, and stop the job.
+    pub judged: bool,
+    /// Whether jobmon was told that the reader is slow.
+    pub told_slow: bool,
 }
 
 /// Where bytes go at present.
@@ -87,6 +91,8 @@ impl Forwarder {
             buffer: Vec::new(),
             splices: true,
             mortal: false,
+            judged: false,
+            told_slow: false,
         }
     }
 
@@ -166,6 +172,7 @@ impl Forwarder {
 
     /// The run is over: what was written until now belongs to it, and what comes later does not.
     fn settle(&mut self, verdict: u8) -> Result<(), Gone> {
+        self.judged = true;
         self.forward(self.available())?;
         self.ring = None;
         self.aside = None;
@@ -320,6 +327,9 @@ impl Forwarder {
 
     /// Waits until more can be written. Who only waits for a reader any more, with no writer left, can be ended.
     fn wait_for_reader(&mut self) {
+        if !std::mem::replace(&mut self.told_slow, true) {
+            self.tell(words::SLOW);
+        }
         loop {
             let mut fds = vec![PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
             if let Some(input) = self.input.as_ref().filter(|_| !self.mortal) {
@@ -352,7 +362,9 @@ impl Forwarder {
         let mut buffer = Vec::new();
         let mut copies = false;
         loop {
-            self.tell(words::PROGRESS);
+            if self.judged {
+                self.tell(words::PROGRESS);
+            }
             if copies {
                 match read_some(Some(&mut held), &mut buffer, STEP) {
                     None => return Ok(()),
