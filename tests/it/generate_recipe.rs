@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::harness::faults::{self, Behaviour, Refused};
 use crate::harness::{Faults, Pushgateway};
+use crate::programs::write_program;
 
 /// A recipe in a folder, run by one interpreter.
 struct Recipe {
@@ -273,8 +273,7 @@ fn the_name_comes_from_the_command() {
     for recipe in recipes() {
         let gateway = Pushgateway::start();
         let script = recipe.folder.path().join("nightly.backup.sh");
-        fs::write(&script, "#!/bin/sh\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&script, "#!/bin/sh\n");
         assert!(recipe.run(&gateway.url(), &[script.to_str().unwrap()]).status.success());
         assert_eq!(only_group(&gateway).0["script_name"], "nightly.backup");
         // A folder has no name of its own here, and no label is ever empty.

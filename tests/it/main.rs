@@ -32,6 +32,7 @@ mod metrics_exposition;
 mod outage;
 mod path;
 mod poison;
+mod programs;
 mod proxy;
 mod push;
 mod readme;

@@ -157,8 +157,7 @@ fn names_that_are_not_text_are_refused_where_they_were_typed_and_converted_where
     let typed = ["run".into(), "-n".into(), latin1, "--".into(), "true".into()];
     sandbox.jobmon(typed).code(125).stderr_contains("UTF-8").run();
     let script = sandbox.path(OsString::from_vec(b"caf\xe9.sh".to_vec()));
-    std::fs::write(&script, "#!/bin/sh\nexit 0\n").unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    crate::programs::write_program(&script, "#!/bin/sh\nexit 0\n");
     let found: [OsString; 7] =
         ["run".into(), "--instance".into(), "host1".into(), "-g".into(), url, "--".into(), script.into()];
     sandbox.jobmon(found).stderr_contains("UTF-8").run();

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
+use crate::programs::write_program;
 use crate::supervise_support::{By, CONVENIENCES, before_exec, finish, refuse, same};
 
 #[test]
@@ -44,7 +45,7 @@ fn what_cannot_be_executed_ends_as_under_env() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: u32| {
         let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
+        write_program(&path, text);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         path.into_os_string().into_string().unwrap()
     };
@@ -69,8 +70,7 @@ fn what_cannot_be_executed_ends_as_under_env() {
 fn a_script_without_an_interpreter_line_is_run_by_the_shell() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("script");
-    std::fs::write(&path, "echo \"$0 $1\"; exit 42\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, "echo \"$0 $1\"; exit 42\n");
     // `env` executes by execvp, as a shell does.
     let path = path.to_str().unwrap();
     let direct = finish(Command::new("env").args([path, "word"]));
@@ -117,7 +117,7 @@ fn the_job_runs_where_no_process_can_be_started() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.path().join("jobmon");
-    std::fs::copy(env!("CARGO_BIN_EXE_jobmon"), &program).unwrap();
+    write_program(&program, std::fs::read(env!("CARGO_BIN_EXE_jobmon")).unwrap());
     let mut command = Command::new(&program);
     command.args(["run", "--state-dir", "/proc/no", "--", "sh", "-c", "exit 9"]).current_dir("/");
     // The limit is one of users other than root.

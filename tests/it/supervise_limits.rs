@@ -17,7 +17,7 @@ use crate::supervise_support::{
 fn a_job_out_of_time_is_asked_to_end() {
     let history = History::new();
     let job = answering(&[("TERM", "say 'asked'; exit 3")], "");
-    let mut running = Running::start(&mut history.command(&["--timeout", "1s"], &job));
+    let mut running = Running::start(&mut history.command(&["--timeout", "2s"], &job));
     assert_eq!(running.rest(), ["asked"]);
     assert_eq!(running.end().code(), Some(124));
     let run = history.run();
@@ -33,7 +33,7 @@ fn a_job_in_time_is_not_touched() {
 #[test]
 fn the_signal_of_the_time_limit_can_be_chosen() {
     let job = answering(&[("USR1", "say 'usr1'; exit")], "");
-    let mut running = Running::start(&mut By::jobmon(&["--timeout", "1s", "--signal", "USR1"]).command(&job));
+    let mut running = Running::start(&mut By::jobmon(&["--timeout", "2s", "--signal", "USR1"]).command(&job));
     assert_eq!(running.line(), "usr1");
     assert_eq!(running.end().code(), Some(124));
 }
@@ -93,7 +93,7 @@ fn an_orphan_in_the_jobs_process_group_goes_too() {
 #[test]
 fn neighbours_are_not_part_of_the_tree() {
     // The caller's own child becomes a child of jobmon, because jobmon is executed in the caller's place.
-    let jobmon = By::jobmon(&["--timeout", "1s", "--kill-after", "100ms"]).bash("read -r line");
+    let jobmon = By::jobmon(&["--timeout", "2s", "--kill-after", "100ms"]).bash("read -r line");
     let mut command = under_bash(&jobmon, "exec 8<&0; cat <&8 & echo ready $!; exec \"$@\" 8<&-");
     let mut running = Running::start(command.process_group(0));
     let neighbour: i32 = running.greeting.parse().unwrap();
@@ -105,7 +105,7 @@ fn neighbours_are_not_part_of_the_tree() {
 #[test]
 fn signals_are_sent_on_after_the_time_limit_too() {
     let job = answering(&[("TERM", "say 'asked'"), ("USR1", "say 'usr1'; exit")], "");
-    let mut running = Running::start(&mut By::jobmon(&["--timeout", "1s", "--kill-after", "1000s"]).command(&job));
+    let mut running = Running::start(&mut By::jobmon(&["--timeout", "2s", "--kill-after", "1000s"]).command(&job));
     assert_eq!(running.line(), "asked");
     running.signal(libc::SIGUSR1);
     assert_eq!(running.line(), "usr1");
@@ -236,7 +236,7 @@ fn the_end_of_the_last_attempt_is_the_end_of_the_run() {
 fn every_attempt_has_the_callers_streams_folder_and_time() {
     let folder = tempfile::tempdir().unwrap();
     let script = "pwd; read -r line; echo $line; sleep 1000";
-    let mut command = By::jobmon(&["--retries", "1", "--retry-delay", "10ms", "--timeout", "1s"]).bash(script);
+    let mut command = By::jobmon(&["--retries", "1", "--retry-delay", "10ms", "--timeout", "2s"]).bash(script);
     command.current_dir(&folder).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"one\ntwo\n").unwrap();

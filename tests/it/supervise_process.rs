@@ -7,6 +7,7 @@ use std::process::Command;
 use std::process::Stdio;
 use std::time::Instant;
 
+use crate::programs::write_program;
 use crate::supervise_support::{
     By, History, Running, answering, before_exec, children, eventually, finish, first_process, in_a_pid_namespace,
     kill, reset_signals, same, state, status_line, under_bash,
@@ -146,7 +147,7 @@ fn a_job_that_looks_for_others_of_its_name_finds_itself_alone() {
     let name = format!("selfcheck-{}.sh", std::process::id());
     let path = folder.path().join(&name);
     let count = "until [ $(pgrep -fc \"$1\") = 1 ]; do [ $((n=n+1)) -ge 200 ] && break; done; pgrep -fc \"$1\"";
-    std::fs::write(&path, format!("#!/bin/bash\n{count}\n")).unwrap();
+    write_program(&path, format!("#!/bin/bash\n{count}\n"));
     let seen = same(|by| {
         let pattern = format!("[s]elfcheck-{}.sh", std::process::id());
         finish(&mut by.command(&["bash", path.to_str().unwrap(), &pattern])).stdout
@@ -339,7 +340,7 @@ fn a_job_with_another_effective_user_has_its_privileges() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&folder, open).unwrap();
     let copy = folder.path().join("id");
-    std::fs::copy("/usr/bin/id", &copy).unwrap();
+    write_program(&copy, std::fs::read("/usr/bin/id").unwrap());
     // SAFETY: geteuid has no preconditions.
     let (own, other) = unsafe { (libc::geteuid(), if libc::geteuid() == 0 { 65534 } else { libc::geteuid() }) };
     std::os::unix::fs::chown(&copy, Some(other), None).unwrap();

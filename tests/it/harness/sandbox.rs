@@ -16,6 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{PATIENCE, eventually, process};
+use crate::programs::write_program;
 
 /// A home for one test. When it is dropped, every process that was started in it ends, whatever process group it is in.
 pub struct Sandbox {
@@ -132,8 +133,9 @@ impl Sandbox {
 
     /// Writes an executable shell script.
     pub fn script(&self, relative: impl AsRef<Path>, body: &str) -> PathBuf {
-        let path = self.write(relative, format!("#!/bin/sh\n{body}\n"));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_program(&path, format!("#!/bin/sh\n{body}\n"));
         path
     }
 
