@@ -124,7 +124,10 @@ impl History {
     #[track_caller]
     pub fn wait_for_a_start(&self) {
         let journal = self.folder.path().join("runs");
-        eventually("a start in the journal", || std::fs::read_dir(&journal).ok()?.next().map(drop));
+        eventually("a start in the journal", || {
+            let entry = std::fs::read_dir(&journal).ok()?.flatten().next()?;
+            (entry.metadata().ok()?.len() > 0).then_some(())
+        });
     }
 
     /// The runs that were recorded, the newest first.
