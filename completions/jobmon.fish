@@ -64,7 +64,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l since -d 'Only
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l limit -d 'At most N runs; 0: all' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l format -d 'Output format' -r -f -a "table\t'A table for people'
 json\t'One JSON document'
-csv\t'Comma-separated values with a header line'"
+csv\t'Comma-separated values with a header line; what a spreadsheet would take for a formula has an apostrophe before it'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l output -d 'Show the kept output and the attempts of each run'

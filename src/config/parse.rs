@@ -204,14 +204,12 @@ pub(super) fn label(text: &OsStr) -> Result<Label, Reason> {
 /// one metric differ: a Pushgateway puts the group's value in the place of theirs, which makes them one, and refuses them.
 pub(super) fn label_pair(name: &str, value: &str) -> Result<Label, Reason> {
     match name {
-        "result" | "mode" => return Err(format!("label name {name:?} is taken by jobmon's own metrics: use another")),
+        "result" | "mode" => return Err(format!("label name {name:?} is taken by jobmon's own metrics")),
         "le" | "quantile" => {
-            return Err(format!("label name {name:?} is taken by histograms and summaries: use another"));
+            return Err(format!("label name {name:?} is taken by histograms and summaries"));
         }
         "instance" => return Err("label name \"instance\" is taken: use --instance".to_owned()),
         "script_name" => return Err("label name \"script_name\" is taken: use --name".to_owned()),
-        // A label of the group overwrites one of the same name in the body: the series of one metric would be one series.
-        "result" | "mode" => return Err(format!("label name {name:?} is taken by jobmon's own metrics")),
         // It would tell two groups apart as the rules tell apart two copies of one, of which only the newer counts.
         "pushgateway" => return Err(format!("label name {name:?} is taken: Prometheus names the gateway by it")),
         _ => {}

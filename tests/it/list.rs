@@ -170,9 +170,9 @@ fn neither_names_nor_rare_characters_can_send_orders_to_a_terminal() {
 #[test]
 fn a_label_is_no_formula_in_a_spreadsheet() {
     let (gateway, jobmon) = (Pushgateway::start(), Jobmon::new());
-    assert_eq!(gateway.push("job/=cmd(),x/script_name/@daily/instance/-1", "a 1\n"), 200);
+    assert_eq!(gateway.push("job/=cmd(),x/script_name/@daily/instance/-1+1", "a 1\n"), 200);
     let csv = jobmon.run(&["list", "-g", &gateway.url(), "--format", "csv"]).quietly(0).stdout();
-    assert!(csv.contains(",\"'=cmd(),x\",'@daily,'-1,"), "{csv}");
+    assert!(csv.contains(",\"'=cmd(),x\",'@daily,'-1+1,"), "{csv}");
 }
 
 /// The gateway's answer with another `Date`.
