@@ -75,10 +75,19 @@ impl Store {
         &mut self,
         query: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, RegistryError> {
-        self.persist(|store| {
-            let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Deferred)?;
-            query(&transaction)
-        })
+        loop {
+            let done = self.persist(|store| {
+                let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Deferred)?;
+                if !schema::is_current(&transaction)? {
+                    return Ok(None);
+                }
+                query(&transaction).map(Some)
+            })?;
+            match done {
+                Some(done) => return Ok(done),
+                None => self.reopen()?,
+            }
+        }
     }
 
     /// Changes something in one transaction: all of it or nothing, also after a power cut; `change` may be called several
@@ -92,15 +101,21 @@ impl Store {
             let done = self.persist(|store| {
                 store.set_durability(durability)?;
                 let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Immediate)?;
+                if !schema::is_current(&transaction)? {
+                    return Ok(None);
+                }
                 let value = change(&transaction)?;
                 transaction.commit()?;
-                Ok(value)
+                Ok(Some(value))
             })?;
-            if file_id(&self.dir.database()).ok() == Some(self.file) {
+            if let Some(done) = done
+                && file_id(&self.dir.database()).ok() == Some(self.file)
+            {
                 self.empty_log_beyond(LONGEST_LOG);
                 return Ok(done);
             }
-            // Somebody removed the file, or set it aside, while we wrote to it.
+            // Another version of jobmon changed the tables since we opened the file; or somebody removed the file, or set
+            // it aside, while we wrote to it.
             self.reopen()?;
         }
     }
