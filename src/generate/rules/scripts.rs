@@ -27,6 +27,10 @@ const GAUGES: [&str; 13] = [
     "script_ttl_seconds",
 ];
 
+/// How long a copy counts after it was seen last: a stand-in's copy goes as soon as its home has the state, and Prometheus
+/// may look at the stand-in again before it looks at the home. As long as any sample counts without a newer one.
+const REMEMBERED: &str = "[5m]";
+
 /// Recording rules that leave one copy of each group, whichever gateway holds it.
 pub(super) fn newest(options: &Options) -> Vec<Rule> {
     let groups = selector(&options.jobs, &["script_name!=\"\""]);
@@ -35,21 +39,21 @@ pub(super) fn newest(options: &Options) -> Vec<Rule> {
         Rule::record(
             "script_copy:push_time_seconds:outdated",
             format!(
-                "push_time_seconds{groups}\n  < ignoring ({GATEWAY_LABEL}) group_left ()\n\
-                 max without ({GATEWAY_LABEL}) (push_time_seconds{groups})"
+                "last_over_time(push_time_seconds{groups}{REMEMBERED})\n  < ignoring ({GATEWAY_LABEL}) group_left ()\n\
+                 max without ({GATEWAY_LABEL}) (last_over_time(push_time_seconds{groups}{REMEMBERED}))"
             ),
         )
         .comment("Copies of a group that another gateway has a newer push of."),
         Rule::record(
             "script:push_time_seconds:newest",
-            format!("max without ({GATEWAY_LABEL}) (push_time_seconds{groups} > 0)"),
+            format!("max without ({GATEWAY_LABEL}) (last_over_time(push_time_seconds{groups}{REMEMBERED}) > 0)"),
         )
         .comment("0 is no time: such a group only remembers that a push was refused."),
     ];
     rules.extend(GAUGES.iter().map(|metric| {
         let name = metric.trim_start_matches("script_");
         let expr =
-            format!("max without ({GATEWAY_LABEL}) ({metric}{all} unless script_copy:push_time_seconds:outdated)");
+            format!("max without ({GATEWAY_LABEL}) (last_over_time({metric}{all}{REMEMBERED}) unless script_copy:push_time_seconds:outdated)");
         Rule::record(format!("script:{name}:newest"), expr)
     }));
     rules.extend([
@@ -57,14 +61,14 @@ pub(super) fn newest(options: &Options) -> Vec<Rule> {
             "script:run_duration_seconds_total:newest",
             format!(
                 "max without ({GATEWAY_LABEL}) \
-                 (script_run_duration_seconds_total{all} unless script_copy:push_time_seconds:outdated)"
+                 (last_over_time(script_run_duration_seconds_total{all}{REMEMBERED}) unless script_copy:push_time_seconds:outdated)"
             ),
         ),
         Rule::record(
             "script:runs_total:newest",
             format!(
                 "max without ({GATEWAY_LABEL}) \
-                 (script_runs_total{all} unless ignoring (result) script_copy:push_time_seconds:outdated)"
+                 (last_over_time(script_runs_total{all}{REMEMBERED}) unless ignoring (result) script_copy:push_time_seconds:outdated)"
             ),
         ),
     ]);
