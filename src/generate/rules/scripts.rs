@@ -32,47 +32,27 @@ const GAUGES: [&str; 13] = [
 const REMEMBERED: &str = "[5m]";
 
 /// Recording rules that leave one copy of each group, whichever gateway holds it.
+///
+/// Each says for itself which copies are outdated: one query sees one moment, and what a rule before it had recorded could
+/// lack a copy that was scraped since.
 pub(super) fn newest(options: &Options) -> Vec<Rule> {
     let groups = selector(&options.jobs, &["script_name!=\"\""]);
     let all = selector(&options.jobs, &[]);
-    let mut rules = vec![
-        Rule::record(
-            "script_copy:push_time_seconds:outdated",
-            format!(
-                "last_over_time(push_time_seconds{groups}{REMEMBERED})\n  < ignoring ({GATEWAY_LABEL}) group_left ()\n\
-                 max without ({GATEWAY_LABEL}) (last_over_time(push_time_seconds{groups}{REMEMBERED}))"
-            ),
-        )
-        .comment("Copies of a group that another gateway has a newer push of."),
-        Rule::record(
-            "script:push_time_seconds:newest",
-            format!("max without ({GATEWAY_LABEL}) (last_over_time(push_time_seconds{groups}{REMEMBERED}) > 0)"),
-        )
-        .comment("0 is no time: such a group only remembers that a push was refused."),
-    ];
-    rules.extend(GAUGES.iter().map(|metric| {
-        let name = metric.trim_start_matches("script_");
-        let expr =
-            format!("max without ({GATEWAY_LABEL}) (last_over_time({metric}{all}{REMEMBERED}) unless script_copy:push_time_seconds:outdated)");
-        Rule::record(format!("script:{name}:newest"), expr)
-    }));
-    rules.extend([
-        Rule::record(
-            "script:run_duration_seconds_total:newest",
-            format!(
-                "max without ({GATEWAY_LABEL}) \
-                 (last_over_time(script_run_duration_seconds_total{all}{REMEMBERED}) unless script_copy:push_time_seconds:outdated)"
-            ),
-        ),
-        Rule::record(
-            "script:runs_total:newest",
-            format!(
-                "max without ({GATEWAY_LABEL}) \
-                 (last_over_time(script_runs_total{all}{REMEMBERED}) unless ignoring (result) script_copy:push_time_seconds:outdated)"
-            ),
-        ),
-    ]);
-    rules
+    let pushes = format!("last_over_time(push_time_seconds{groups}{REMEMBERED})");
+    let newest = |metric: &str, unless: &str| {
+        let expr = format!(
+            "max without ({GATEWAY_LABEL}) (\n  last_over_time({metric}{all}{REMEMBERED})\n  {unless} (\n    {pushes}\n    \
+             < ignoring ({GATEWAY_LABEL}) group_left ()\n    max without ({GATEWAY_LABEL}) ({pushes})\n  )\n)"
+        );
+        Rule::record(format!("script:{}:newest", metric.trim_start_matches("script_")), expr)
+    };
+    let pushed =
+        Rule::record("script:push_time_seconds:newest", format!("max without ({GATEWAY_LABEL}) ({pushes} > 0)"))
+            .comment("0 is no time: such a group only remembers that a push was refused.");
+    let gauges = GAUGES.iter().map(|metric| newest(metric, "unless"));
+    let durations = newest("script_run_duration_seconds_total", "unless");
+    let runs = newest("script_runs_total", "unless ignoring (result)");
+    std::iter::once(pushed).chain(gauges).chain([durations, runs]).collect()
 }
 
 /// Alerts on jobs, with the recordings that only they need.
