@@ -9,7 +9,7 @@ use jobmon::sinks::pushgateway::{Answer, Auth, Client, Gateway, Identity, Outage
 use crate::harness::certificates::Pair;
 use crate::harness::client::{Caller, gateway, key};
 use crate::harness::faults::{self, Faults};
-use crate::harness::{Certificates, Nginx, Pushgateway};
+use crate::harness::{Certificates, Nginx, Pushgateway, Sandbox};
 
 const BODY: &str = "# TYPE script_x gauge\nscript_x 1\n";
 const DELIVERED: Answer = Answer::Delivered { checked: true };
@@ -177,6 +177,29 @@ fn the_gateways_own_tls_passwords_and_client_certificates() {
     let Answer::Unavailable(outage) = push(&without) else { panic!("pushed without a certificate") };
     assert_eq!(outage.remedy, Remedy::Setting, "{outage}");
     assert!(outage.reason.contains("client certificate"), "{outage}");
+}
+
+/// "Wrong password, wrong CA, plain HTTP to a TLS port: each one clear line, and the job's exit status untouched."
+#[test]
+fn a_run_pushes_to_the_gateways_own_tls_and_passwords_or_says_what_is_wrong() {
+    let ours = Certificates::new();
+    let (server, _folder) = own_web_config(&ours.server(), None);
+    let https = server.url().replace("http://", "https://");
+    let run = |url: &str, ca: &Path, password: &str, expected: &str| {
+        let sandbox = Sandbox::new();
+        let ca = ca.to_str().unwrap();
+        let options = ["run", "-n", "x", "-g", url, "--basic-auth-user", "alice", "--ca-file", ca];
+        let command = ["--", "sh", "-c", "exit 3"];
+        let run = sandbox.jobmon(options.iter().chain(&command)).env("JOBMON_BASIC_AUTH_PASSWORD", password).code(3);
+        let said = if expected.is_empty() { run.run() } else { run.stderr_contains(expected).run() }.stderr;
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(said.lines().count(), usize::from(!expected.is_empty()), "{said}");
+        assert!(!said.contains(password), "{said}");
+    };
+    run(&https, &ours.ca(), PASSWORD, "");
+    run(&https, &ours.ca(), "wrong-password", WRONG);
+    run(&https, &Certificates::new().ca(), PASSWORD, "from an authority that is not trusted");
+    run(&server.url(), &ours.ca(), PASSWORD, "the port speaks TLS: write https:// instead of http://");
 }
 
 #[test]

@@ -362,3 +362,23 @@ fn the_time_that_a_job_takes_is_not_waited_for_twice() {
     let duration = samples(&gateway, "nap")["script_duration_seconds"];
     assert!(duration >= 0.3, "{duration}");
 }
+
+/// "Before the job starts, jobmon reads only its command line and its configuration", and certificates not at all for
+/// `http://` gateways.
+#[test]
+fn nothing_but_configuration_is_read_before_the_job_starts() {
+    let (sandbox, gateway) = (Sandbox::new(), Pushgateway::start());
+    let log = sandbox.path("trace");
+    let tracing = ["-f", "-qq", "-e", "trace=file,network", "-o", log.to_str().unwrap()];
+    let url = gateway.url();
+    let wrapped = [env!("CARGO_BIN_EXE_jobmon"), "run", "-n", "x", "-g", &url, "--", "/bin/true"];
+    sandbox.program("strace", tracing.iter().chain(&wrapped)).run();
+    let trace = std::fs::read_to_string(log).unwrap();
+    let (before, after) = trace.split_once("execve(\"/bin/true\"").expect("the job is started");
+    for late in ["registry.db", ".run\"", "connect("] {
+        assert!(!before.contains(late) && after.contains(late), "{late}\n{trace}");
+    }
+    for never in ["/etc/ssl", ".pem", ".crt"] {
+        assert!(!trace.contains(never), "{never}\n{trace}");
+    }
+}
