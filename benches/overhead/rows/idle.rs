@@ -1,7 +1,7 @@
 //! What a wrapper takes from the machine while its job sleeps.
 
 use std::fs;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
         .map(|(wrapper, _)| wrapper.command(&job)?.spawn().map_err(|error| format!("{}: {error}", wrapper.who)))
         .collect();
     thread::sleep(SETTLE);
+    // The pages of a program that was just built count as dirty until they are on the disk.
+    Command::new("sync").status().map_err(|error| format!("sync: {error}"))?;
     let before: Vec<_> = children.iter().map(|child| observe(child.as_ref()?.id())).collect();
     thread::sleep(WATCH);
     let after: Vec<_> = children.iter().map(|child| observe(child.as_ref()?.id())).collect();
