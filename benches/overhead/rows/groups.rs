@@ -25,7 +25,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let jobmon = |who: &str, words: &[&str]| -> Result<Wrapper, String> {
         Ok(recipes::jobmon_command(bench, who, &state, words)?.beneath(&[bench.peak.as_ref(), peak.as_ref()]))
     };
-    let jobmon_list = jobmon("jobmon list", &["list", "--gateway", &url])?;
+    let jobmon_list = jobmon("jobmon list", &["list", "--gateway", &url, "--max-samples", "1000000"])?;
     let jobmon_clear = jobmon("jobmon clear", &["clear", "--gateway", &url, "--job", "old", "--yes"])?;
     let shell = format!("curl --silent --show-error --fail {url}/metrics | grep ^push_time_seconds");
     let curl_list = recipes::other(bench, "curl and grep", &["/bin/sh".as_ref(), "-c".as_ref(), shell.as_ref()])?;
