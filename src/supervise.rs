@@ -7,8 +7,8 @@
 //! kernel says of each ([`signals`]); it never touches the terminal. One thread, no runtime: [`Job::wait`] sleeps in one
 //! system call, and [`Job::events_fd`] is for whoever has to wait for other things too.
 //!
-//! A job is started by a child that borrows jobmon's memory until it executes. It is not `posix_spawn`'s, which can set
-//! neither the parent-death signal nor the dispositions that the caller had, and runs no script without `#!`. If there is no process to be had, jobmon becomes the job: the job matters
+//! A job is started by `fork`, because `posix_spawn` can set neither the parent-death signal nor the dispositions that the
+//! caller had, and runs no script without `#!`. If there is no process to be had, jobmon becomes the job: the job matters
 //! more than its supervision.
 
 mod capture;
@@ -457,7 +457,7 @@ impl Job {
             .iter()
             .any(|queued| signals::is_stop_request(queued.signal()) && !self.inherited.mask.contains(queued.signal()));
         let errno = match &mut self.image {
-            Ok(image) => match sys::start(with_streams(image, &self.capture), &self.inherited, &pending) {
+            Ok(image) => match sys::fork_exec(with_streams(image, &self.capture), &self.inherited, &pending) {
                 Ok(pid) => {
                     let helpers = self.capture.as_ref().map(Capture::helpers).unwrap_or_default();
                     let running = Running::new(pid, started_at, started, self.limits.time_limit).with_helpers(helpers);
@@ -493,7 +493,7 @@ impl Job {
     fn on_change(&mut self, change: Change) {
         let Change::Ended { started_at, started, end, usage } = change else { return };
         // What the child left for us to read says more than its exit code.
-        let end = match self.image.as_ref().map_or(0, |image| image.error) {
+        let end = match self.image.as_ref().map_or(0, |image| image.error.take()) {
             0 => end,
             errno => not_executed(errno),
         };

@@ -84,7 +84,7 @@ pub(super) const FILES: [(&str, &str); 4] = [
 ];
 
 /// What cannot be the same as without a process in front of the job, and what follows from it.
-pub(super) const CAVEATS: [(&str, &str); 17] = [
+pub(super) const CAVEATS: [(&str, &str); 16] = [
     (
         "Process ids",
         "The process that the caller started is jobmon, and the job is its child: $PPID in the job is jobmon's, and tools \
@@ -94,11 +94,6 @@ pub(super) const CAVEATS: [(&str, &str); 17] = [
         "Leaders",
         "The job is in the process group and the session of jobmon. Where the caller makes the process that it starts a \
          leader, as interactive shells and service managers do, that leader is jobmon.",
-    ),
-    (
-        "Peak memory",
-        "The kernel counts what jobmon itself had in memory when it started the job (about 4 MiB), so a job that used \
-         less is reported with that.",
     ),
     (
         "SIGSTOP",

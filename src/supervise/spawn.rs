@@ -1,4 +1,4 @@
-//! From words to an image: everything that `exec` needs, laid out beforehand.
+//! From words to an image: everything that `fork` and `exec` need, laid out beforehand.
 //!
 //! The job's environment is the caller's, byte for byte and in its order, less what is to be removed and with additions at
 //! the end. The exception is systemd's: variables that say for which process sockets and the watchdog are meant, and that
@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::sys::{self, Image, Pid, Rename};
+use super::sys::{self, ExecError, Image, Pid, Rename};
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) fn prepare(command: &CommandLine, environment: &Environment) -> Resul
         }
     }
     envp.push(std::ptr::null());
-    Ok(Image { file, texts, argv, envp, renames, error: 0, streams: [None; 2] })
+    Ok(Image { file, texts, argv, envp, renames, error: ExecError::new(), streams: [None; 2] })
 }
 
 /// The job's environment in the making.

@@ -2,7 +2,7 @@
 //!
 //! Every function here is a thin, safe wrapper: it decides nothing. What is sent, kept or ended is decided above, in
 //! values. What must hold for the unsafe parts to be sound is said at each of them; two rules hold for all:
-//! before `exec` a child allocates nothing, locks nothing and does not panic; and a process id that is not positive cannot be formed
+//! between `fork` and `exec` nothing allocates, locks or panics; and a process id that is not positive cannot be formed
 //! ([`Pid`]), because `kill(0)` and `kill(-1)` reach far more than one process.
 //!
 //! Signal masks go to the kernel directly, as 64 bits: the C library's versions silently leave out the two signals it
@@ -154,6 +154,47 @@ pub(super) fn is_session_leader() -> bool {
     unsafe { libc::getsid(0) == libc::getpid() }
 }
 
+/// Where the child writes why `exec` failed: one page shared by parent and child. Unlike a pipe it needs no descriptor
+/// and so works when there is none left, and nobody has to wait for the `exec`.
+pub(super) struct ExecError(*mut AtomicI32);
+
+impl ExecError {
+    /// A cell that holds 0. Without memory for it, the exit code of the child still says 126 or 127.
+    pub(super) fn new() -> Self {
+        // SAFETY: a fresh anonymous mapping, unmapped in `drop` and nowhere else.
+        let page = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                size_of::<AtomicI32>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        Self(if page == libc::MAP_FAILED { ptr::null_mut() } else { page.cast() })
+    }
+
+    /// Takes the error out: 0 if there is none.
+    pub(super) fn take(&self) -> i32 {
+        self.cell().map_or(0, |cell| cell.swap(0, Ordering::SeqCst))
+    }
+
+    fn cell(&self) -> Option<&AtomicI32> {
+        // SAFETY: null, or the zeroed (so: valid) start of a page that lives as long as `self`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for ExecError {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: the mapping made in `new`; no reference to it outlives `self`.
+            unsafe { libc::munmap(self.0.cast(), size_of::<AtomicI32>()) };
+        }
+    }
+}
+
 /// An environment variable whose value names this process, to name the job instead: systemd's way to say for whom
 /// sockets and the watchdog are meant.
 pub(super) struct Rename {
@@ -167,7 +208,7 @@ pub(super) struct Rename {
     pub by_pidfd: bool,
 }
 
-/// Everything that `exec` needs, laid out beforehand.
+/// Everything that `exec` needs, laid out before the `fork`.
 pub(super) struct Image {
     /// What is looked for, by the rules of `execvp`.
     pub file: CString,
@@ -180,8 +221,8 @@ pub(super) struct Image {
     pub envp: Vec<*const c_char>,
     /// To be filled in by the child.
     pub renames: Vec<Rename>,
-    /// Why `exec` failed in the child; 0 if it did not.
-    pub error: i32,
+    /// Why `exec` failed in the child.
+    pub error: ExecError,
     /// What becomes standard output and standard error of the child, where that is not the caller's.
     pub streams: [Option<RawFd>; 2],
 }
@@ -206,111 +247,54 @@ impl Queued {
     }
 }
 
-/// Room for the child until it executes: what `execvpe(3)` puts there of paths, less than 10 KiB, and plenty. The copy
-/// of the arguments that it makes for a script without `#!` comes on top.
-const LAUNCH_STACK: usize = 64 << 10;
-
-/// What the child works with until it executes.
-struct Launch<'a> {
-    image: &'a mut Image,
-    inherited: &'a Inherited,
-    pending: &'a [Queued],
-    parent: Pid,
-}
-
-/// Starts the job: a child that executes the command with everything as the caller had left it. `pending` are signals that
-/// arrived before there was a job: they are the job's.
-///
-/// As with `vfork(2)`, the child borrows this process's memory, and this process goes on when it executes or ends: there
-/// is no address space to be copied, and no page to be copied afterwards, before the job can begin. It has a stack of its
-/// own, as the child of `posix_spawn(3)` has.
+/// Starts the job: `fork`, then `exec` in the child with everything as the caller had left it. `pending` are signals
+/// that arrived before there was a job: they are the job's.
 ///
 /// # Errors
 /// There is no process to be had (RLIMIT_NPROC, memory). A failed `exec` is no error here: the child ends with 127
-/// (ENOENT) or 126, and [`Image::error`] says why.
-pub(super) fn start(image: &mut Image, inherited: &Inherited, pending: &[Queued]) -> io::Result<Pid> {
-    let stack = Stack::new(LAUNCH_STACK + size_of_val(image.argv.as_slice()))?;
-    image.error = 0;
-    let mut launch = Launch { image, inherited, pending, parent: Pid::own() };
-    // SAFETY: this process has one thread, which the kernel holds back (CLONE_VFORK) until the child uses neither the
-    // stack nor `launch` any more. All signals are blocked by the caller of this function, so that no handler runs in
-    // the child; it calls only async-signal-safe functions and works on memory that was laid out before.
-    let pid = unsafe {
-        libc::clone(
-            launch_job,
-            stack.top(),
-            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-            (&raw mut launch).cast::<c_void>(),
-        )
-    };
-    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(Pid(pid)) }
-}
-
-/// The child's side of [`start`]. Returns only if the command could not be executed, with the child's exit code.
-extern "C" fn launch_job(launch: *mut c_void) -> c_int {
-    // SAFETY: `start` passes a `Launch`, and its parent touches it again only when this process is through with it.
-    let Launch { image, inherited, pending, parent } = unsafe { &mut *launch.cast::<Launch<'_>>() };
-    // SAFETY: PR_SET_PDEATHSIG takes one number. The parent's thread is its main thread and lives as long as it.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0, 0, 0) };
-    let started_by = parent_pid();
-    // 0: the job is the first process of a new PID namespace and cannot see its parent.
-    if started_by != parent.0 && started_by != 0 {
-        // SAFETY: killing oneself.
-        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-        return i32::from(crate::exit_code::NOT_EXECUTABLE);
-    }
-    for (to, from) in (1..).zip(image.streams) {
-        if let Some(from) = from {
-            // SAFETY: numbers only; the copy is not close-on-exec.
-            unsafe { libc::dup2(from, to) };
+/// (ENOENT) or 126, and [`ExecError`] says why.
+pub(super) fn fork_exec(image: &mut Image, inherited: &Inherited, pending: &[Queued]) -> io::Result<Pid> {
+    let parent = Pid::own();
+    // SAFETY: all signals are blocked by the caller of this function, so that no handler runs in the child; the child
+    // calls only async-signal-safe functions and works on memory that was laid out before.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: PR_SET_PDEATHSIG takes one number. The parent's thread is its main thread and lives as long as it.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0, 0, 0) };
+            let started_by = parent_pid();
+            // 0: the job is the first process of a new PID namespace and cannot see its parent.
+            if started_by != parent.0 && started_by != 0 {
+                // SAFETY: killing oneself; `_exit` in case it takes a moment.
+                unsafe {
+                    libc::kill(libc::getpid(), libc::SIGKILL);
+                    libc::_exit(i32::from(crate::exit_code::NOT_EXECUTABLE));
+                }
+            }
+            for (to, from) in (1..).zip(image.streams) {
+                if let Some(from) = from {
+                    // SAFETY: numbers only; the copy is not close-on-exec.
+                    unsafe { libc::dup2(from, to) };
+                }
+            }
+            rename(image);
+            let errno = exec(image, inherited, pending);
+            complain(&image.file, errno);
+            if let Some(cell) = image.error.cell() {
+                cell.store(errno, Ordering::SeqCst);
+            }
+            let code =
+                if errno == libc::ENOENT { crate::exit_code::NOT_FOUND } else { crate::exit_code::NOT_EXECUTABLE };
+            // SAFETY: `_exit` runs no handlers of the parent.
+            unsafe { libc::_exit(i32::from(code)) }
         }
-    }
-    rename(image);
-    let errno = exec(image, inherited, pending);
-    complain(&image.file, errno);
-    image.error = errno;
-    i32::from(if errno == libc::ENOENT { crate::exit_code::NOT_FOUND } else { crate::exit_code::NOT_EXECUTABLE })
-}
-
-/// Memory for a child's stack, which grows downwards.
-struct Stack {
-    bottom: *mut c_void,
-    size: usize,
-}
-
-impl Stack {
-    fn new(size: usize) -> io::Result<Self> {
-        // SAFETY: a fresh anonymous mapping, unmapped in `drop` and nowhere else.
-        let bottom = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
-                -1,
-                0,
-            )
-        };
-        if bottom == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { bottom, size }) }
-    }
-
-    /// The end of it, aligned as every ABI of Linux asks for (16 bytes).
-    fn top(&self) -> *mut c_void {
-        self.bottom.wrapping_byte_add(self.size & !15)
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; whoever ran on it is gone.
-        unsafe { libc::munmap(self.bottom, self.size) };
+        pid => Ok(Pid(pid)),
     }
 }
 
 /// Becomes the job, without supervision: for when there is no second process to be had. Returns the error number if the
 /// command could not be executed; the signal mask is then the caller's.
-pub(super) fn exec_in_place(image: &mut Image, inherited: &Inherited, pending: &[Queued]) -> i32 {
-    rename(image);
+pub(super) fn exec_in_place(image: &Image, inherited: &Inherited, pending: &[Queued]) -> i32 {
     exec(image, inherited, pending)
 }
 
@@ -362,7 +346,7 @@ fn exec(image: &Image, inherited: &Inherited, pending: &[Queued]) -> i32 {
     }
 }
 
-/// Writes this process's own numbers where the environment named the one that is to become the job. Async-signal-safe.
+/// In the child: writes the child's own numbers where the environment named the parent. Async-signal-safe.
 fn rename(image: &mut Image) {
     let own = Pid::own();
     for rename in &mut image.renames {
@@ -756,7 +740,7 @@ pub(super) fn die_of(signal: i32) {
 /// (`/proc/PID/stat`) is not stopped any more, or at `deadline`: a stopped process hears nothing of its children.
 pub(super) fn fork_waker(stat_file: &CStr, deadline: Option<Duration>) -> io::Result<Pid> {
     let parent = Pid::own();
-    // SAFETY: all signals are blocked, so that no handler runs in the child; it calls async-signal-safe functions only, on locals.
+    // SAFETY: as in `fork_exec`; the child calls async-signal-safe functions only, on locals.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => unsafe {
