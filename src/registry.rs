@@ -31,6 +31,7 @@ pub mod journal;
 pub mod metrics;
 pub mod owed;
 mod schema;
+mod sql;
 mod state_dir;
 mod store;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::clock::nanos_of;
 use super::groups::{natural, optional_time};
 use super::owed::{self, Setback};
+use super::sql;
 
 /// A gateway that has been spoken to.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +61,8 @@ pub fn backoff(failures: u64, jitter: f64) -> Duration {
 
 /// The gateway answered, be it with a refusal.
 pub(super) fn answered(transaction: &Transaction<'_>, url: &str, now: SystemTime) -> rusqlite::Result<()> {
-    transaction.execute(
+    sql::execute(
+        transaction,
         "INSERT INTO gateways (url, failures, last_success) VALUES (?1, 0, ?2) ON CONFLICT (url) DO UPDATE SET \
          failures = 0, backoff_until = NULL, last_error = NULL, last_success = ?2",
         params![url, nanos_of(now)],
@@ -88,7 +90,8 @@ pub(super) fn failed(
             (failures, now.checked_add(backoff(failures, jitter(now)).max(asked)))
         }
     };
-    transaction.execute(
+    sql::execute(
+        transaction,
         "INSERT INTO gateways (url, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (url) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
         params![url, super::groups::integer(failures), until.map(nanos_of), setback.reason, nanos_of(now)],
@@ -109,7 +112,8 @@ pub(super) fn seen(
         Some(_) => Sighting::Restarted(owed::forgotten(transaction, url, now)?),
         None => Sighting::New,
     };
-    transaction.execute(
+    sql::execute(
+        transaction,
         "INSERT INTO gateways (url, failures, start_time) VALUES (?1, 0, ?2) \
          ON CONFLICT (url) DO UPDATE SET start_time = ?2",
         [url, start_time],
@@ -119,12 +123,12 @@ pub(super) fn seen(
 
 /// What is known of one gateway.
 pub(super) fn get(connection: &Connection, url: &str) -> rusqlite::Result<Option<Gateway>> {
-    connection.query_row(&format!("{SELECT} WHERE url = ?1"), [url], from_row).optional()
+    sql::query_row(connection, &format!("{SELECT} WHERE url = ?1"), [url], from_row).optional()
 }
 
 /// What is known of every gateway, by URL.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Gateway>> {
-    connection.prepare(&format!("{SELECT} ORDER BY url"))?.query_map([], from_row)?.collect()
+    sql::query(connection, &format!("{SELECT} ORDER BY url"), [], from_row)
 }
 
 const SELECT: &str =

@@ -10,6 +10,7 @@ use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::group_state::{
     Expectations, GroupState, JobMetrics, LastRun, Past, Terms, expectations_as_json, key_of_labels,
 };
+use super::sql;
 use crate::grouping::GroupingKey;
 use crate::record::Outcome;
 
@@ -104,12 +105,13 @@ impl Group {
 
 /// The group of that key, if the registry knows it.
 pub(super) fn find(connection: &Connection, key: &GroupingKey) -> rusqlite::Result<Option<Group>> {
-    connection.prepare(&select("", "FROM groups WHERE key = ?1"))?.query_row([key.canonical()], from_row).optional()
+    let id = sql::query_row(connection, "SELECT id FROM groups WHERE key = ?1", [key.canonical()], |row| row.get(0));
+    id.optional()?.map(|id| get(connection, GroupId(id))).transpose()
 }
 
 /// The group of that id.
 pub(super) fn get(connection: &Connection, id: GroupId) -> rusqlite::Result<Group> {
-    connection.prepare(&select("", "FROM groups WHERE id = ?1"))?.query_row([id.0], from_row)
+    sql::query_row(connection, &select("", "FROM groups WHERE id = ?1"), [id.0], from_row)
 }
 
 /// The group of that key; one that the registry meets for the first time has an unknown past.
@@ -118,7 +120,8 @@ pub(super) fn find_or_create(connection: &Connection, key: &GroupingKey) -> rusq
         return Ok(group);
     }
     let labels = serde_json::to_string(&key.all_labels()).expect("a map with text keys is JSON");
-    connection.execute(
+    sql::execute(
+        connection,
         "INSERT INTO groups (key, labels, seq, command, success, failure, timeout, lost, skipped, duration_total, \
          consecutive_failures, past_known, expected, registered, retired) \
          VALUES (?1, ?2, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', 0)",
@@ -138,13 +141,12 @@ pub(super) fn find_or_create(connection: &Connection, key: &GroupingKey) -> rusq
 
 /// Every group that is not retired, by id.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Group>> {
-    let sql = select("", "FROM groups WHERE retired = 0 ORDER BY id");
-    connection.prepare(&sql)?.query_map([], from_row)?.collect()
+    sql::query(connection, &select("", "FROM groups WHERE retired = 0 ORDER BY id"), [], from_row)
 }
 
 /// Every group, by id; retired ones still have a history.
 pub(super) fn all_with_retired(connection: &Connection) -> rusqlite::Result<Vec<Group>> {
-    connection.prepare(&select("", "FROM groups ORDER BY id"))?.query_map([], from_row)?.collect()
+    sql::query(connection, &select("", "FROM groups ORDER BY id"), [], from_row)
 }
 
 /// Writes back a group that was read in the same transaction.
@@ -152,7 +154,8 @@ pub(super) fn store(connection: &Connection, group: &Group) -> rusqlite::Result<
     let state = &group.state;
     let count = |outcome| integer(state.counts.of(outcome));
     let run = state.last_run.as_ref();
-    let changed = connection.execute(
+    let changed = sql::execute(
+        connection,
         "UPDATE groups SET seq = :seq, command = :command, success = :success, failure = :failure, \
          timeout = :timeout, lost = :lost, skipped = :skipped, duration_total = :duration_total, \
          last_start = :last_start, last_success = :last_success, last_failure = :last_failure, \

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::groups::{self, Group, GroupId, integer, natural, outcome_of};
+use super::sql;
 use crate::grouping::GroupingKey;
 use crate::record::{AttemptRecord, Outcome, RunId, RunRecord};
 
@@ -68,7 +69,8 @@ pub(super) fn insert(
     group: GroupId,
     record: &RunRecord,
 ) -> rusqlite::Result<Option<i64>> {
-    let added = transaction.execute(
+    let added = sql::execute(
+        transaction,
         "INSERT INTO runs (run_id, group_id, command, started_at, ended_at, duration, outcome, exit_code, signal, \
          cpu_user, cpu_system, max_resident) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          ON CONFLICT (run_id) DO NOTHING",
@@ -92,27 +94,34 @@ pub(super) fn insert(
     }
     let run = transaction.last_insert_rowid();
     for (number, attempt) in (1_i64..).zip(&record.attempts) {
-        transaction.execute(
+        sql::execute(
+            transaction,
             "INSERT INTO attempts (run, number, started_at, duration, exit_code) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![run, number, nanos_of(attempt.started_at), nanos_of_duration(attempt.duration), attempt.exit_code],
         )?;
     }
     if let Some(tail) = &record.output_tail {
-        transaction
-            .execute("INSERT INTO outputs (run, group_id, tail) VALUES (?1, ?2, ?3)", params![run, group.0, tail])?;
+        sql::execute(
+            transaction,
+            "INSERT INTO outputs (run, group_id, tail) VALUES (?1, ?2, ?3)",
+            params![run, group.0, tail],
+        )?;
     }
     Ok(Some(run))
 }
 
 /// Whether the history has the run.
 pub(super) fn contains(connection: &Connection, run_id: &RunId) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1)", [run_id.as_str()], |row| row.get(0))
+    sql::query_row(connection, "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1)", [run_id.as_str()], |row| {
+        row.get(0)
+    })
 }
 
 /// Unsuccessful runs of a group that started after `time`, as far as the history goes back.
 pub(super) fn failures_since(connection: &Connection, group: GroupId, time: SystemTime) -> rusqlite::Result<u64> {
     // `outcome <> 0` is what lets SQLite use the index of unsuccessful runs.
-    connection.query_row(
+    sql::query_row(
+        connection,
         "SELECT count(*) FROM runs WHERE group_id = ?1 AND outcome <> 0 AND outcome <> ?2 AND started_at > ?3",
         params![group.0, Outcome::Skipped as i64, nanos_of(time)],
         |row| row.get(0).map(natural),
@@ -153,8 +162,8 @@ pub(super) fn runs(transaction: &Transaction<'_>, filter: &Filter) -> rusqlite::
         found.sort_by_key(|(id, _)| Reverse(*id));
         found.truncate(filter.limit);
     }
-    let sql = "SELECT started_at, duration, exit_code FROM attempts WHERE run = ?1 ORDER BY number";
-    let mut attempts = transaction.prepare(sql)?;
+    let query = "SELECT started_at, duration, exit_code FROM attempts WHERE run = ?1 ORDER BY number";
+    let mut attempts = transaction.prepare_cached(query)?;
     for (id, run) in &mut found {
         run.record.attempts = attempts.query_map([*id], attempt)?.collect::<Result<_, _>>()?;
     }
@@ -187,7 +196,7 @@ fn newest(connection: &Connection, group: Option<&Group>, filter: &Filter) -> ru
         conditions.join(" AND "),
         integer(filter.limit as u64)
     );
-    connection.prepare(&groups::select(columns, &tail))?.query_map([], past_run)?.collect()
+    sql::query(connection, &groups::select(columns, &tail), [], past_run)
 }
 
 /// The id before which no run ended at `since` or later.
@@ -195,9 +204,9 @@ fn newest(connection: &Connection, group: Option<&Group>, filter: &Filter) -> ru
 /// Ids are given when an end becomes known, which is after it happened. So the search goes back from the newest one, and
 /// ends where so many runs in a row are older that no clock and no late arrival explains it.
 fn first_since(connection: &Connection, since: SystemTime) -> rusqlite::Result<i64> {
-    let sql =
+    let query =
         "SELECT max(ended_at), min(id) FROM (SELECT id, ended_at FROM runs WHERE id < ?1 ORDER BY id DESC LIMIT 5000)";
-    let mut block = connection.prepare(sql)?;
+    let mut block = connection.prepare_cached(query)?;
     let mut first = i64::MAX;
     loop {
         let (newest, id): (Option<i64>, Option<i64>) =
@@ -238,8 +247,8 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
 
 /// The end of a run's output, if it is kept.
 pub(super) fn output(connection: &Connection, run_id: &RunId) -> rusqlite::Result<Option<Vec<u8>>> {
-    let sql = "SELECT tail FROM outputs JOIN runs ON runs.id = outputs.run WHERE runs.run_id = ?1";
-    connection.query_row(sql, [run_id.as_str()], |row| row.get(0)).optional()
+    let query = "SELECT tail FROM outputs JOIN runs ON runs.id = outputs.run WHERE runs.run_id = ?1";
+    sql::query_row(connection, query, [run_id.as_str()], |row| row.get(0)).optional()
 }
 
 /// Whether it is time for retention, after the run of row `run` was added. Cheap: asked after every run.
@@ -262,7 +271,8 @@ pub(super) fn too_old(
     now: SystemTime,
 ) -> rusqlite::Result<TooOld> {
     let has_leapt = last_retention(transaction)?.is_some_and(|last| super::clock::since(last, now) > retention.max_age);
-    transaction.execute(
+    sql::execute(
+        transaction,
         "INSERT INTO notes (name, value) VALUES ('retention', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
         [nanos_of(now)],
     )?;
@@ -271,8 +281,8 @@ pub(super) fn too_old(
 }
 
 fn last_retention(transaction: &Transaction<'_>) -> rusqlite::Result<Option<SystemTime>> {
-    let sql = "SELECT value FROM notes WHERE name = 'retention'";
-    let last: Option<i64> = transaction.query_row(sql, [], |row| row.get(0)).optional()?;
+    let query = "SELECT value FROM notes WHERE name = 'retention'";
+    let last: Option<i64> = sql::query_row(transaction, query, [], |row| row.get(0)).optional()?;
     Ok(last.map(time_of))
 }
 
@@ -292,8 +302,7 @@ pub(super) fn retain(
          FROM (SELECT id, ended_at FROM runs ORDER BY id LIMIT ?1)) WHERE newest < ?2 AND ended_at < ?2",
         [i64::from(BATCH), too_old.before, too_old.now],
     )?;
-    let ids: Vec<i64> =
-        transaction.prepare("SELECT id FROM groups")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let ids: Vec<i64> = sql::query(transaction, "SELECT id FROM groups", [], |row| row.get(0))?;
     for group in ids {
         if removed >= u64::from(BATCH) || Instant::now() >= until {
             break;
@@ -304,7 +313,8 @@ pub(super) fn retain(
              (SELECT id FROM runs WHERE group_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2) ORDER BY id LIMIT 200",
             [group, i64::from(retention.runs_per_group)],
         )?;
-        removed += transaction.execute(
+        removed += sql::execute(
+            transaction,
             "DELETE FROM outputs WHERE run IN (SELECT run FROM outputs WHERE group_id = ?1 ORDER BY run DESC \
              LIMIT 200 OFFSET ?2)",
             [group, i64::from(retention.outputs_per_group)],
@@ -315,11 +325,10 @@ pub(super) fn retain(
 
 /// Removes the runs whose ids `select` yields, with all that belongs to them.
 fn remove(transaction: &Transaction<'_>, select: &str, parameters: impl Params) -> rusqlite::Result<u64> {
-    let mut statement = transaction.prepare(select)?;
-    let ids: Vec<i64> = statement.query_map(parameters, |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut attempts = transaction.prepare("DELETE FROM attempts WHERE run = ?1")?;
-    let mut outputs = transaction.prepare("DELETE FROM outputs WHERE run = ?1")?;
-    let mut runs = transaction.prepare("DELETE FROM runs WHERE id = ?1")?;
+    let ids: Vec<i64> = sql::query(transaction, select, parameters, |row| row.get(0))?;
+    let mut attempts = transaction.prepare_cached("DELETE FROM attempts WHERE run = ?1")?;
+    let mut outputs = transaction.prepare_cached("DELETE FROM outputs WHERE run = ?1")?;
+    let mut runs = transaction.prepare_cached("DELETE FROM runs WHERE id = ?1")?;
     for id in &ids {
         attempts.execute([id])?;
         outputs.execute([id])?;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::clock::nanos_of;
 use super::gateways;
 use super::groups::{self, Group, GroupId, integer, natural, optional_time};
+use super::sql;
 
 /// What is to be at a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +163,8 @@ pub(super) fn state_changed(
     more: &[String],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    transaction.execute(
+    sql::execute(
+        transaction,
         "UPDATE copies SET owed_since = ifnull(owed_since, ?2), perhaps = 1 WHERE group_id = ?1 AND wanted = 1",
         params![group.id.0, nanos_of(now)],
     )?;
@@ -181,7 +183,8 @@ pub(super) fn owe(
 ) -> rusqlite::Result<()> {
     for copy in copies_of(transaction, group.id)? {
         if copy.want == Want::Present && !destinations.contains(&copy.destination) {
-            transaction.execute(
+            sql::execute(
+                transaction,
                 "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
                  WHERE group_id = ?1 AND destination = ?2",
                 params![group.id.0, copy.destination, nanos_of(now)],
@@ -211,7 +214,8 @@ pub(super) fn withdraw(
 
 /// The state is to be at the destination, and is owed unless it is there already. A copy may exist from now on.
 fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: SystemTime) -> rusqlite::Result<()> {
-    transaction.execute(
+    sql::execute(
+        transaction,
         "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, owed_since, \
          attempts) VALUES (?1, ?2, 1, 0, 0, 0, 1, ?3, 0) \
          ON CONFLICT (group_id, destination) DO UPDATE SET wanted = 1, cleared = 0, perhaps = 1, owed_since = \
@@ -229,7 +233,8 @@ pub(super) fn begin(
     destination: &str,
     now: SystemTime,
 ) -> rusqlite::Result<bool> {
-    let changed = connection.execute(
+    let changed = sql::execute(
+        connection,
         "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, owed_since, \
          attempts) VALUES (?1, ?2, 0, 0, 0, 0, 1, ?3, 0) \
          ON CONFLICT (group_id, destination) DO UPDATE SET perhaps = 1, cleared = 0, owed_since = ifnull(owed_since, ?3) \
@@ -241,7 +246,8 @@ pub(super) fn begin(
 
 /// Whether [`begin`] has nothing left to write down.
 pub(super) fn has_begun(connection: &Connection, group: GroupId, destination: &str) -> rusqlite::Result<bool> {
-    connection.query_row(
+    sql::query_row(
+        connection,
         "SELECT EXISTS (SELECT 1 FROM copies WHERE group_id = ?1 AND destination = ?2 AND perhaps \
          AND owed_since IS NOT NULL)",
         params![group.0, destination],
@@ -261,7 +267,8 @@ pub(super) fn settle(
     match settlement {
         Settlement::Delivered { seq } => {
             // A copy that is not wanted there stays owed: its deletion.
-            transaction.execute(
+            sql::execute(
+                transaction,
                 "UPDATE copies SET delivered_seq = max(delivered_seq, ?3), perhaps = 1, abandoned = 0, attempts = 0, last_attempt = ?4, \
                  last_error = NULL, settled_at = ?4, owed_since = iif(wanted AND ?3 >= \
                  (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(owed_since, ?4)) \
@@ -272,7 +279,8 @@ pub(super) fn settle(
         }
         Settlement::Deleted => {
             // What is wanted there again by now is owed from the beginning.
-            transaction.execute(
+            sql::execute(
+                transaction,
                 "UPDATE copies SET delivered_seq = 0, rejected_seq = 0, perhaps = wanted, abandoned = 0, attempts = 0, \
                  last_attempt = ?3, last_error = NULL, settled_at = ?3, \
                  owed_since = iif(wanted, ifnull(owed_since, ?3), NULL) WHERE group_id = ?1 AND destination = ?2",
@@ -281,7 +289,8 @@ pub(super) fn settle(
             gateways::answered(transaction, destination, now)
         }
         Settlement::Pending(setback) => {
-            transaction.execute(
+            sql::execute(
+                transaction,
                 "UPDATE copies SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
                  last_error = ?4 WHERE group_id = ?1 AND destination = ?2",
                 params![row.0, row.1, time, setback.reason, setback.abandoned],
@@ -289,7 +298,8 @@ pub(super) fn settle(
             gateways::failed(transaction, destination, setback, now)
         }
         Settlement::Rejected { seq, error } => {
-            transaction.execute(
+            sql::execute(
+                transaction,
                 "UPDATE copies SET rejected_seq = max(rejected_seq, ?3), attempts = attempts + 1, last_attempt = ?4, \
                  last_error = ?5, owed_since = iif(wanted AND ?3 >= (SELECT seq FROM groups WHERE id = ?1), NULL, \
                  owed_since) WHERE group_id = ?1 AND destination = ?2",
@@ -308,7 +318,8 @@ pub(super) fn owe_again(
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     for destination in destinations {
-        transaction.execute(
+        sql::execute(
+            transaction,
             "UPDATE copies SET delivered_seq = 0, owed_since = ifnull(owed_since, ?3) \
              WHERE group_id = ?1 AND destination = ?2 AND wanted",
             params![group.0, destination, nanos_of(now)],
@@ -325,7 +336,8 @@ pub(super) fn postpone(
     reason: &str,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    transaction.execute(
+    sql::execute(
+        transaction,
         "UPDATE copies SET last_attempt = ?4, last_error = ?3 WHERE group_id = ?1 AND destination = ?2",
         params![group.0, destination, reason, nanos_of(now)],
     )?;
@@ -334,7 +346,11 @@ pub(super) fn postpone(
 
 /// A request for the group was given up, who knows where: wherever a copy may be, or was to be deleted.
 pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite::Result<()> {
-    transaction.execute("UPDATE copies SET abandoned = 1 WHERE group_id = ?1 AND (perhaps OR cleared)", [group.0])?;
+    sql::execute(
+        transaction,
+        "UPDATE copies SET abandoned = 1 WHERE group_id = ?1 AND (perhaps OR cleared)",
+        [group.0],
+    )?;
     Ok(())
 }
 
@@ -345,7 +361,8 @@ pub(super) fn cleared(
     destination: &str,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    transaction.execute(
+    sql::execute(
+        transaction,
         "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, attempts, \
          settled_at) VALUES (?1, ?2, 0, 1, 0, 0, 0, 0, ?3) \
          ON CONFLICT (group_id, destination) DO UPDATE SET wanted = 0, cleared = 1, delivered_seq = 0, \
@@ -358,7 +375,8 @@ pub(super) fn cleared(
 /// The destination may have lost whatever arrived there, and may have back whatever was deleted: everything that concerns
 /// it is owed again. Returns how many groups that are.
 pub(super) fn forgotten(transaction: &Transaction<'_>, destination: &str, now: SystemTime) -> rusqlite::Result<u64> {
-    let changed = transaction.execute(
+    let changed = sql::execute(
+        transaction,
         "UPDATE copies SET delivered_seq = 0, rejected_seq = 0, perhaps = 1, owed_since = ifnull(owed_since, ?2) \
          WHERE destination = ?1",
         params![destination, nanos_of(now)],
@@ -373,6 +391,14 @@ pub(super) fn owed(
     limit: usize,
     now: SystemTime,
 ) -> rusqlite::Result<Vec<Debt>> {
+    // Most of the time nothing is, and this is a fifth of the work of compiling the whole question.
+    let is_any =
+        sql::query_row(connection, "SELECT EXISTS (SELECT 1 FROM copies WHERE owed_since IS NOT NULL)", [], |row| {
+            row.get::<_, bool>(0)
+        })?;
+    if !is_any {
+        return Ok(Vec::new());
+    }
     // A stray copy goes only when no destination that is to hold the group is waiting for it; a backoff that would end
     // later than any backoff can was written under another clock.
     let payable = "AND (copies.wanted OR copies.cleared OR groups.retired OR NOT EXISTS \
@@ -386,38 +412,40 @@ pub(super) fn owed(
         if which == Which::Payable { payable } else { "AND ?1 <= ?2" },
         integer(limit as u64)
     );
-    let sql = groups::select(&format!(", {COLUMNS}"), &tail);
+    let query = groups::select(&format!(", {COLUMNS}"), &tail);
     let debt = |row: &Row<'_>| {
         let copy = from_row(row, groups::WIDTH)?;
         let errand = if copy.want == Want::Present { Errand::Push } else { Errand::Delete };
         Ok(Debt { group: groups::from_row(row)?, copy, errand })
     };
     let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(gateways::LONGEST_BACKOFF));
-    connection.prepare(&sql)?.query_map(params![nanos_of(now), farthest], debt)?.collect()
+    sql::query(connection, &query, params![nanos_of(now), farthest], debt)
 }
 
 /// What is known of a group's copies, by destination.
 pub(super) fn copies_of(connection: &Connection, group: GroupId) -> rusqlite::Result<Vec<Copy>> {
-    let sql = format!("SELECT {COLUMNS} FROM copies WHERE group_id = ?1 ORDER BY destination");
-    connection.prepare(&sql)?.query_map([group.0], |row| from_row(row, 0))?.collect()
+    let query = format!("SELECT {COLUMNS} FROM copies WHERE group_id = ?1 ORDER BY destination");
+    sql::query(connection, &query, [group.0], |row| from_row(row, 0))
 }
 
 /// What is known of every copy, by group and destination.
 pub(super) fn all_copies(connection: &Connection) -> rusqlite::Result<Vec<Copy>> {
-    let sql = format!("SELECT {COLUMNS} FROM copies ORDER BY group_id, destination");
-    connection.prepare(&sql)?.query_map([], |row| from_row(row, 0))?.collect()
+    let query = format!("SELECT {COLUMNS} FROM copies ORDER BY group_id, destination");
+    sql::query(connection, &query, [], |row| from_row(row, 0))
 }
 
 /// Removes what was confirmed to be deleted before `oldest`, what has been waiting for its deletion since then at a
 /// destination that has not answered since then either (it is gone for good, or never was one), and retired groups without
 /// copies.
 pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
-    let copies = transaction.execute(
+    let copies = sql::execute(
+        transaction,
         "DELETE FROM copies WHERE NOT wanted AND iif(perhaps, owed_since < ?1 AND EXISTS (SELECT 1 FROM gateways \
          WHERE url = destination AND failures > 0 AND ifnull(last_success, 0) < ?1), settled_at < ?1)",
         [nanos_of(oldest)],
     )?;
-    let groups = transaction.execute(
+    let groups = sql::execute(
+        transaction,
         "DELETE FROM groups WHERE retired AND NOT EXISTS (SELECT 1 FROM copies WHERE group_id = groups.id) \
          AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = groups.id)",
         [],

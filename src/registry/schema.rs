@@ -5,6 +5,8 @@
 
 use rusqlite::Connection;
 
+use super::sql;
+
 /// Takes a database from version N, the index, to N + 1. The version is SQLite's `user_version`.
 pub(super) const MIGRATIONS: &[&str] = &[
     // 0 to 1: the first tables.
@@ -99,7 +101,7 @@ pub(super) fn current_version() -> i64 {
 
 /// The version of the database, 0 for one that has no tables yet.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+    sql::query_row(connection, "PRAGMA user_version", [], |row| row.get(0))
 }
 
 /// Whether the tables are those that this jobmon knows.

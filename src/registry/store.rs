@@ -23,7 +23,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::state_dir::{private_file, undo_umask};
-use super::{RegistryError, StateDir, Warning, schema};
+use super::{RegistryError, StateDir, Warning, schema, sql};
 
 /// A longer log, in bytes, is emptied: 64 frames of a page and its header. A process that opens the database alone reads all
 /// of the log first.
@@ -239,8 +239,11 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::ZERO)?;
+    connection.set_prepared_statement_cache_capacity(sql::KEPT);
     // Without this the last process to close would write the whole log back, every time, with two syncs.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Else a statement that is used again is compiled again, in case the new values suggest another way.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // The log is kept short by whoever writes.
     connection.execute_batch(
         "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL;",
