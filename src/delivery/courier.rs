@@ -135,12 +135,17 @@ impl<'a> Courier<'a> {
         if group.state.past == Past::Unknown && group.state.counts.total() <= 1 {
             group = self.ask_for_the_past(group, &homes, deadline).await?;
         }
+        let mut may_have_strays = copies.iter().any(|copy| copy.standing(group.state.seq) == Standing::Stray);
         let mut deliveries = Vec::new();
         for home in homes.iter().filter(|copy| copy.standing(group.state.seq) == Standing::Pending) {
             let stand_ins = route.stand_ins(&home.destination, &group.key);
+            // Whoever is asked to stand in holds a stray copy from then on.
+            may_have_strays |= !stand_ins.is_empty();
             deliveries.push(self.deliver_to_one(&group, &home.destination, &stand_ins, &copies, deadline).await?);
         }
-        deliveries.extend(self.remove_strays(&group.key, deadline).await?);
+        if may_have_strays {
+            deliveries.extend(self.remove_strays(&group.key, deadline).await?);
+        }
         Ok(deliveries)
     }
 
