@@ -36,7 +36,7 @@ enum Kept {
 
 impl Monitor<'_> {
     /// Keeps the result, delivers it within the time for that, and says what a person has to know.
-    pub fn report(mut self, execution: &Execution, job: Job) {
+    pub fn report(&mut self, execution: &Execution, job: Job) {
         let budget = match execution.stop_requested {
             true => self.config.push_timeout.min(HASTE),
             false => self.config.push_timeout,
