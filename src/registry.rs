@@ -190,23 +190,23 @@ impl Registry {
         terms: &Terms,
         now: SystemTime,
     ) -> Result<Remembered, RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| {
-            let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
-            let run = history::insert(transaction, group.id, record)?;
-            let mut retention_due = false;
-            if let Some(run) = run {
-                retention_due = history::is_retention_due(transaction, run, now)?;
-                group.expect(terms, now);
-                group.command.clone_from(&record.command);
-                group.state.finish(record, Arrival::Now, 0);
-                groups::store(transaction, &group)?;
-                match terms.withdraw(record.outcome) {
-                    true => owed::withdraw(transaction, &group, &terms.withdraw_from, now)?,
-                    false => place(transaction, &group, terms, now)?,
-                }
-                owed::state_changed(transaction, &group, &[], now)?;
+        self.store.write(Durability::PowerCut, |transaction| count(transaction, record, terms, now))
+    }
+
+    /// While the run goes on: does what its end and its delivery will ask for, and takes it back. Nothing is changed or
+    /// written, but what takes most of the time is done when nobody waits: statements are compiled, pages are read, code
+    /// is loaded. An error means no more than that the end will take longer.
+    pub fn rehearse(&mut self, start: &RunStart, now: SystemTime) -> Result<(), RegistryError> {
+        let record = journal::lost(start, now);
+        self.store.rehearse(|transaction| {
+            let Remembered { group, .. } = count(transaction, &record, &start.terms, now)?;
+            for Copy { destination, .. } in owed::copies_of(transaction, group.id)? {
+                owed::has_begun(transaction, group.id, &destination)?;
+                gateways::get(transaction, &destination)?;
+                let delivered = Settlement::Delivered { seq: group.state.seq };
+                owed::settle(transaction, group.id, &destination, &delivered, now)?;
             }
-            Ok(Remembered { group, counted: run.is_some(), retention_due })
+            Ok(())
         })
     }
 
@@ -506,6 +506,31 @@ impl Registry {
             found.map(|lines| lines.into_iter().filter(|line| line != "ok").collect())
         })
     }
+}
+
+/// Adds a run that has just ended to the history and counts it in its group, if it is not there already.
+fn count(
+    transaction: &Transaction<'_>,
+    record: &RunRecord,
+    terms: &Terms,
+    now: SystemTime,
+) -> rusqlite::Result<Remembered> {
+    let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
+    let run = history::insert(transaction, group.id, record)?;
+    let mut retention_due = false;
+    if let Some(run) = run {
+        retention_due = history::is_retention_due(transaction, run, now)?;
+        group.expect(terms, now);
+        group.command.clone_from(&record.command);
+        group.state.finish(record, Arrival::Now, 0);
+        groups::store(transaction, &group)?;
+        match terms.withdraw(record.outcome) {
+            true => owed::withdraw(transaction, &group, &terms.withdraw_from, now)?,
+            false => place(transaction, &group, terms, now)?,
+        }
+        owed::state_changed(transaction, &group, &[], now)?;
+    }
+    Ok(Remembered { group, counted: run.is_some(), retention_due })
 }
 
 /// The group is to be where its terms say, if they say so.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::courier::{Courier, Failure, silence};
+use super::route::Destination;
 use crate::registry::{RegistryError, Sighting};
 
 /// Gateways are asked when they were started once in so long by one host, however many jobs it runs.
@@ -28,6 +29,25 @@ impl Courier<'_> {
             }
         }
         Ok(due)
+    }
+
+    /// While a job runs, calls at the gateways that its result will be sent to, those that are left alone just now excepted:
+    /// names are resolved, connections made and certificates judged then, and the connections are kept for the result.
+    ///
+    /// Nothing comes of the answer, whatever it is, or of its absence: what counts is the answer to the result.
+    pub async fn call_at(&mut self, homes: &[String], deadline: Instant) -> Result<(), RegistryError> {
+        for home in homes {
+            let Destination::Gateway(url) = Destination::from_name(home) else { continue };
+            if self.resting(&url, deadline)?.is_some() {
+                continue;
+            }
+            if let Ok(client) = self.clients.get(&url)
+                && let Err(outage) = client.pulse(deadline).await
+            {
+                tracing::debug!("gateway {url}: {outage}");
+            }
+        }
+        Ok(())
     }
 
     fn is_sighting_due(&mut self, url: &str, now: SystemTime, deadline: Instant) -> Result<bool, RegistryError> {

@@ -273,7 +273,7 @@ fn in_progress(dir: &StateDir, name: &str, now: SystemTime) -> Option<RunStart> 
 }
 
 /// The record of a run of which only the start is known; see [`Leftover::record`].
-fn lost(start: &RunStart, last_seen: SystemTime) -> RunRecord {
+pub(super) fn lost(start: &RunStart, last_seen: SystemTime) -> RunRecord {
     let duration = super::clock::since(start.started_at, last_seen);
     RunRecord {
         run_id: start.run_id.clone(),

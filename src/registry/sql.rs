@@ -8,7 +8,7 @@ pub(super) const KEPT: usize = 32;
 
 /// Runs a statement that changes something, and says how many rows it has changed.
 pub(super) fn execute(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-    connection.prepare(sql)?.execute(params)
+    connection.prepare_cached(sql)?.execute(params)
 }
 
 /// The one row that a query yields.

@@ -120,6 +120,23 @@ impl Store {
         }
     }
 
+    /// Changes something and takes it back, unless others are at work: afterwards all that such a change needs is at hand.
+    /// Writes nothing to any file.
+    pub(super) fn rehearse(
+        &mut self,
+        change: impl Fn(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), RegistryError> {
+        self.set_deadline(Instant::now());
+        self.persist(|store| {
+            store.set_durability(Durability::PowerCut)?;
+            let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Immediate)?;
+            if schema::is_current(&transaction)? {
+                change(&transaction)?;
+            }
+            transaction.rollback()
+        })
+    }
+
     /// Empties the log if it is half as long as may be: for when nobody waits, because it takes syncs.
     pub(super) fn empty_log_early(&self) {
         self.empty_log_beyond(LONGEST_LOG / 2);

@@ -24,15 +24,23 @@ pub(super) enum Step {
     Beat,
 }
 
+/// How long something beside the job may take.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    /// As long as the job runs.
+    whole: Duration,
+    /// Once it has ended.
+    grace: Duration,
+}
+
 impl Monitor<'_> {
     /// Does what is due beside the job.
     pub(super) fn step(&mut self, job: &mut Job) -> Option<Ended> {
         let (_, step) = self.next.take()?;
         let now = Moment::now();
         if step == Step::Prepare {
-            self.prepare();
             self.next = Some((now.after(ANNOUNCE_AFTER.saturating_sub(PREPARE_AFTER)), Step::Announce));
-            return None;
+            return self.prepare(job);
         }
         let (said, ended) = match step {
             Step::Prepare | Step::Announce => self.announce(job),
@@ -47,6 +55,25 @@ impl Monitor<'_> {
         let next = if self.is_start_known { beat.or(again) } else { again.or(beat) };
         self.next = next.map(|(after, step)| (now.after(after), step));
         ended
+    }
+
+    /// Makes ready what the end of the job needs.
+    fn prepare(&mut self, job: &mut Job) -> Option<Ended> {
+        if self.try_registry()
+            && let Some(registry) = &mut self.registry
+        {
+            registry.empty_log_early();
+            if let Err(error) = registry.rehearse(&self.start, SystemTime::now()) {
+                tracing::debug!("{error}");
+            }
+        }
+        let homes = self.start.terms.destinations.clone().unwrap_or_default();
+        if homes.is_empty() {
+            return None;
+        }
+        // An answer that is still to come when the job ends is worth nothing.
+        let allowance = Allowance { whole: ANNOUNCE_AFTER.saturating_sub(PREPARE_AFTER), grace: Duration::ZERO };
+        self.beside(job, allowance, async |courier, deadline| courier.call_at(&homes, deadline).await)?.ended
     }
 
     /// The job takes a while: makes its start durable and tells the gateways. False if that has to be done again.
@@ -66,7 +93,7 @@ impl Monitor<'_> {
         }
         let key = self.start.grouping_key.clone();
         let Some(Beside { done, ended }) =
-            self.beside(job, async |courier, deadline| courier.deliver(&key, deadline).await)
+            self.push_beside(job, async |courier, deadline| courier.deliver(&key, deadline).await)
         else {
             return (false, None);
         };
@@ -107,7 +134,7 @@ impl Monitor<'_> {
         let key = self.start.grouping_key.clone();
         let urls = self.route.gateways.clone();
         // First, because one that was restarted is owed more than a sign of life.
-        let work = self.beside(job, async |courier, deadline| {
+        let work = self.push_beside(job, async |courier, deadline| {
             for url in courier.due_sightings(&urls, deadline)? {
                 courier.look_at(url, deadline).await?;
             }
@@ -126,31 +153,35 @@ impl Monitor<'_> {
         }
     }
 
-    /// Lets a courier do `work` beside the job, within the time for one delivery. None if there is nothing to do it with.
-    fn beside<T>(
+    /// Lets a courier push beside the job, within the time for one delivery. None if there is nothing to do it with.
+    fn push_beside<T>(
         &mut self,
         job: &mut Job,
         work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
     ) -> Option<Beside<T>> {
+        let whole = self.config.push_timeout;
+        let Beside { done, ended } = self.beside(job, Allowance { whole, grace: whole / GRACE_SHARE }, work)?;
+        if done.is_none() {
+            self.note_abandoned();
+        }
+        let done = done.and_then(|done| done.inspect_err(|error| tracing::debug!("{error}")).ok());
+        Some(Beside { done, ended })
+    }
+
+    /// Lets a courier do `work` beside the job. None if there is nothing to do it with.
+    fn beside<T>(
+        &mut self,
+        job: &mut Job,
+        allowance: Allowance,
+        work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
+    ) -> Option<Beside<Result<T, RegistryError>>> {
         self.build_driver();
-        let timeout = self.config.push_timeout;
         let (Some(state), Some(registry), Some(driver)) = (&self.state, &mut self.registry, &self.driver) else {
             return None;
         };
         let state: &StateDir = state;
         let mut courier = Courier::new(state, registry, &mut self.clients, Patience::RespectBackoff, REGISTRY_PATIENCE);
-        let deadline = Instant::now() + timeout;
-        let Beside { done, ended } = beside_job(driver, job, timeout / GRACE_SHARE, work(&mut courier, deadline));
-        if done.is_none() {
-            self.note_abandoned();
-        }
-        let done = done.and_then(|done| match done {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::debug!("{error}");
-                None
-            }
-        });
-        Some(Beside { done, ended })
+        let deadline = Instant::now() + allowance.whole;
+        Some(beside_job(driver, job, allowance.grace, work(&mut courier, deadline)))
     }
 }

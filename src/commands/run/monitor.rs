@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::announce::{ANNOUNCE_AFTER, Step};
+use super::announce::Step;
 use super::metrics_file::MetricsFile;
 use super::settings;
 use crate::commands::{logging, terms};
@@ -118,9 +118,7 @@ impl<'a> Monitor<'a> {
                 Err(error) => tracing::warn!("journal in {}: {error}", state.runs().display()),
             }
         }
-        let first = if self.route.is_empty() { Step::Announce } else { Step::Prepare };
-        let after = if first == Step::Prepare { PREPARE_AFTER } else { ANNOUNCE_AFTER };
-        self.next = Some((Moment::now().after(after), first));
+        self.next = Some((Moment::now().after(PREPARE_AFTER), Step::Prepare));
     }
 
     /// Once: what is wrong with the folder is said once.
@@ -144,21 +142,6 @@ impl<'a> Monitor<'a> {
     fn open_early(&mut self) {
         if let Err(error) = self.open_registry(Instant::now()) {
             tracing::debug!("{error}");
-        }
-    }
-
-    /// Makes ready what the end needs.
-    pub(super) fn prepare(&mut self) {
-        if self.try_registry()
-            && let Some(registry) = &mut self.registry
-        {
-            registry.empty_log_early();
-        }
-        self.build_driver();
-        for url in &self.route.gateways {
-            if let Err(error) = self.clients.get(url) {
-                tracing::debug!("gateway {url}: {error}");
-            }
         }
     }
 
