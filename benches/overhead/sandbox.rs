@@ -1,6 +1,8 @@
 //! Where everything runs: the binary under test, the helper programs, and a folder that is removed at the end.
 
 use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,14 +70,16 @@ pub fn python() -> Result<PathBuf, String> {
     if python.exists() { Ok(python) } else { Err("no prometheus_client: run benches/setup".to_owned()) }
 }
 
-/// The binary as a user has it: written by `install`, as README says, and as everything that it is compared with was by the
-/// package manager. What a linker has just written through a mapping lies in the page cache page by page, and takes longer
-/// to be mapped.
+/// The binary as a package manager installs it, like everything that it is compared with: written in large pieces. The
+/// page cache keeps files in pieces of the size in which they were written, and what the linker has just written through a
+/// mapping (or `install` has copied page by page) takes two to five times as long to be mapped and unmapped.
 fn install(binary: &Path, folder: &Path) -> Result<PathBuf, String> {
     let installed = folder.join("jobmon");
-    let status = Command::new("install").args(["-m", "755"]).arg(binary).arg(&installed).status();
-    let status = status.map_err(|error| format!("install: {error}"))?;
-    if status.success() { Ok(installed) } else { Err(format!("binary under test {}: {status}", binary.display())) }
+    fs::read(binary)
+        .and_then(|bytes| fs::write(&installed, bytes))
+        .and_then(|()| fs::set_permissions(&installed, Permissions::from_mode(0o755)))
+        .map_err(|error| format!("binary under test {}: {error}", binary.display()))?;
+    Ok(installed)
 }
 
 fn compile(folder: &Path, name: &str) -> Result<PathBuf, String> {

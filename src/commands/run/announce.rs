@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::{Beside, Ended, beside_job};
 use super::monitor::{Monitor, PREPARE_AFTER, REGISTRY_PATIENCE};
+use super::report::find_leftovers;
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::registry::{RegistryError, StateDir};
 use crate::supervise::{self, Job, Moment};
@@ -46,8 +47,9 @@ impl Monitor<'_> {
             Step::Prepare | Step::Announce => self.announce(job),
             Step::Beat => (true, self.beat(job)),
         };
-        // A long job does without: memory, and a descriptor.
+        // A long job does without: memory, and a descriptor. And others may have vanished meanwhile.
         self.registry = None;
+        self.leftovers = None;
         supervise::give_memory_back();
         let again = (!said).then(|| (self.announce_again_after(), Step::Announce));
         let beat = self.config.report.heartbeat.map(|interval| (interval, Step::Beat));
@@ -67,6 +69,7 @@ impl Monitor<'_> {
                 tracing::debug!("{error}");
             }
         }
+        self.leftovers = self.state.as_ref().map(find_leftovers);
         let homes = self.start.terms.destinations.clone().unwrap_or_default();
         if homes.is_empty() {
             return None;

@@ -12,7 +12,8 @@ use crate::commands::{logging, terms};
 use crate::config::Config;
 use crate::delivery::Clients;
 use crate::delivery::route::Route;
-use crate::registry::{Registry, RegistryError, RunStart, StateDir, journal};
+use crate::registry::journal::{self, Leftovers};
+use crate::registry::{Registry, RegistryError, RunStart, StateDir};
 use crate::sinks::Driver;
 use crate::supervise::{CommandLine, Execution, Job, Moment, Progress, StandardError};
 
@@ -35,6 +36,8 @@ pub struct Monitor<'a> {
     pub(super) clients: Clients,
     /// Open for the end of a short job; a long one does without.
     pub(super) registry: Option<Registry>,
+    /// Runs that were found to have vanished when the end was prepared.
+    pub(super) leftovers: Option<Leftovers>,
     pub(super) next: Option<(Moment, Step)>,
     /// How often gateways were to be told of the start.
     pub(super) announcements: u32,
@@ -71,6 +74,7 @@ impl<'a> Monitor<'a> {
             driver: None,
             clients: Clients::new(config),
             registry: None,
+            leftovers: None,
             next: None,
             announcements: 0,
             is_start_known: false,

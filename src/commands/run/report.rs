@@ -9,7 +9,8 @@ use crate::commands::logging;
 use crate::delivery::unrecorded::{self, Unrecorded};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::record::{Outcome, RunRecord, SuccessCodes};
-use crate::registry::{GroupState, Registry, RegistryError, StateDir, journal};
+use crate::registry::journal::{self, Leftovers};
+use crate::registry::{GroupState, Registry, RegistryError, StateDir};
 use crate::supervise::{Execution, Job, StopWatch};
 
 /// Once somebody has asked jobmon to stop, delivery takes no longer: whoever stops a job kills what is left of it soon.
@@ -112,7 +113,8 @@ impl Monitor<'_> {
     fn remember(&mut self, record: &RunRecord, deadline: Instant) -> Result<(), RegistryError> {
         let (Some(state), Some(registry)) = (&self.state, &mut self.registry) else { return Ok(()) };
         let now = SystemTime::now();
-        ingest_leftovers(state, registry, now);
+        let leftovers = self.leftovers.take().unwrap_or_else(|| find_leftovers(state));
+        ingest_leftovers(leftovers, registry, now);
         let remembered = registry.remember(record, &self.start.terms, now)?;
         for warning in registry.take_warnings() {
             tracing::warn!("{warning}");
@@ -191,10 +193,14 @@ fn say(watch: &mut StopWatch, patience: Duration) {
     }
 }
 
-/// Records runs that vanished, a few at a time: others' trouble must not keep this run from being recorded in time.
-fn ingest_leftovers(state: &StateDir, registry: &mut Registry, now: SystemTime) {
+/// Looks for runs that vanished.
+pub(super) fn find_leftovers(state: &StateDir) -> Leftovers {
     metrics_file::sweep(state);
-    let leftovers = journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), now);
+    journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), SystemTime::now())
+}
+
+/// Records runs that vanished, a few at a time: others' trouble must not keep this run from being recorded in time.
+fn ingest_leftovers(leftovers: Leftovers, registry: &mut Registry, now: SystemTime) {
     for warning in leftovers.warnings {
         tracing::warn!("{warning}");
     }
