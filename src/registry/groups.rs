@@ -1,17 +1,19 @@
 //! The groups table: a [`GroupState`] as a row.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::SystemTime;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::group_state::{
     Expectations, GroupState, JobMetrics, LastRun, Past, Terms, expectations_as_json, key_of_labels,
 };
 use super::sql;
-use crate::grouping::GroupingKey;
+use crate::grouping::{GroupingKey, LabelError};
 use crate::record::Outcome;
 
 /// Names a group within one registry.
@@ -37,15 +39,10 @@ pub struct Group {
     registered: Expectations,
 }
 
-const COLUMNS: &str = "groups.id, groups.labels, groups.seq, groups.command, groups.success, groups.failure, \
-    groups.timeout, groups.lost, groups.skipped, groups.duration_total, groups.last_start, groups.last_success, \
-    groups.last_failure, groups.consecutive_failures, groups.past_known, groups.expected, groups.registered, \
-    groups.route, groups.retired, groups.run_started, groups.run_ended, groups.run_duration, groups.run_outcome, \
-    groups.run_exit_code, groups.run_signal, groups.run_cpu_user, groups.run_cpu_system, groups.run_max_resident, \
-    groups.metrics_pushed, groups.metrics_of_run";
+const COLUMNS: &str = "groups.id, groups.seq, groups.retired, groups.state";
 
 /// How many columns [`from_row`] takes up.
-pub(super) const WIDTH: usize = 30;
+pub(super) const WIDTH: usize = 4;
 
 /// `SELECT` of what [`from_row`] reads, with `more` columns behind it and `tail` from `FROM` on.
 pub(super) fn select(more: &str, tail: &str) -> String {
@@ -119,16 +116,8 @@ pub(super) fn find_or_create(connection: &Connection, key: &GroupingKey) -> rusq
     if let Some(group) = find(connection, key)? {
         return Ok(group);
     }
-    let labels = serde_json::to_string(&key.all_labels()).expect("a map with text keys is JSON");
-    sql::execute(
-        connection,
-        "INSERT INTO groups (key, labels, seq, command, success, failure, timeout, lost, skipped, duration_total, \
-         consecutive_failures, past_known, expected, registered, retired) \
-         VALUES (?1, ?2, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', 0)",
-        params![key.canonical(), labels],
-    )?;
-    Ok(Group {
-        id: GroupId(connection.last_insert_rowid()),
+    let mut group = Group {
+        id: GroupId(0),
         key: key.clone(),
         state: GroupState::default(),
         command: String::new(),
@@ -136,7 +125,14 @@ pub(super) fn find_or_create(connection: &Connection, key: &GroupingKey) -> rusq
         retired: false,
         expected: Expectations::default(),
         registered: Expectations::default(),
-    })
+    };
+    sql::execute(
+        connection,
+        "INSERT INTO groups (key, seq, retired, state) VALUES (?1, 0, 0, ?2)",
+        params![key.canonical(), Stored::of(&group).to_json()],
+    )?;
+    group.id = GroupId(connection.last_insert_rowid());
+    Ok(group)
 }
 
 /// Every group that is not retired, by id.
@@ -151,51 +147,10 @@ pub(super) fn all_with_retired(connection: &Connection) -> rusqlite::Result<Vec<
 
 /// Writes back a group that was read in the same transaction.
 pub(super) fn store(connection: &Connection, group: &Group) -> rusqlite::Result<()> {
-    let state = &group.state;
-    let count = |outcome| integer(state.counts.of(outcome));
-    let run = state.last_run.as_ref();
     let changed = sql::execute(
         connection,
-        "UPDATE groups SET seq = :seq, command = :command, success = :success, failure = :failure, \
-         timeout = :timeout, lost = :lost, skipped = :skipped, duration_total = :duration_total, \
-         last_start = :last_start, last_success = :last_success, last_failure = :last_failure, \
-         consecutive_failures = :consecutive_failures, past_known = :past_known, expected = :expected, \
-         registered = :registered, route = :route, retired = :retired, run_started = :run_started, \
-         run_ended = :run_ended, run_duration = :run_duration, run_outcome = :run_outcome, \
-         run_exit_code = :run_exit_code, run_signal = :run_signal, run_cpu_user = :run_cpu_user, \
-         run_cpu_system = :run_cpu_system, run_max_resident = :run_max_resident, \
-         metrics_pushed = :metrics_pushed, metrics_of_run = :metrics_of_run WHERE id = :id",
-        named_params! {
-            ":id": group.id.0,
-            ":seq": integer(state.seq),
-            ":command": group.command,
-            ":success": count(Outcome::Success),
-            ":failure": count(Outcome::Failure),
-            ":timeout": count(Outcome::Timeout),
-            ":lost": count(Outcome::Lost),
-            ":skipped": count(Outcome::Skipped),
-            ":duration_total": nanos_of_duration(state.duration_total),
-            ":last_start": state.last_start.map(nanos_of),
-            ":last_success": state.last_success.map(nanos_of),
-            ":last_failure": state.last_failure.map(nanos_of),
-            ":consecutive_failures": integer(state.consecutive_failures),
-            ":past_known": state.past == Past::Known,
-            ":expected": to_json(&group.expected),
-            ":registered": to_json(&group.registered),
-            ":route": group.route,
-            ":retired": group.retired,
-            ":run_started": run.map(|run| nanos_of(run.started_at)),
-            ":run_ended": run.map(|run| nanos_of(run.ended_at)),
-            ":run_duration": run.map(|run| nanos_of_duration(run.duration)),
-            ":run_outcome": run.map(|run| run.outcome as i64),
-            ":run_exit_code": run.map(|run| run.exit_code),
-            ":run_signal": run.and_then(|run| run.signal),
-            ":run_cpu_user": run.map(|run| nanos_of_duration(run.cpu_user)),
-            ":run_cpu_system": run.map(|run| nanos_of_duration(run.cpu_system)),
-            ":run_max_resident": run.map(|run| integer(run.max_resident_bytes)),
-            ":metrics_pushed": state.job_metrics.pushed,
-            ":metrics_of_run": state.job_metrics.of_last_run,
-        },
+        "UPDATE groups SET seq = ?2, retired = ?3, state = ?4 WHERE id = ?1",
+        params![group.id.0, integer(group.state.seq), group.retired, Stored::of(group).to_json()],
     )?;
     debug_assert_eq!(changed, 1, "the group was read in this transaction");
     Ok(())
@@ -203,51 +158,157 @@ pub(super) fn store(connection: &Connection, group: &Group) -> rusqlite::Result<
 
 /// Reads what [`select`] selects.
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
-    let time = |column| row.get::<_, Option<i64>>(column).map(|nanos| nanos.map(time_of));
-    let count = |column| row.get(column).map(natural);
-    let labels: BTreeMap<String, String> = from_json(row, 1)?;
-    let key = key_of_labels(labels).map_err(|error| unreadable(1, error))?;
-    let (expected, registered) = (expectations(row, 15)?, expectations(row, 16)?);
-    let mut state = GroupState {
-        seq: count(2)?,
-        duration_total: duration_of(row.get(9)?),
-        last_start: time(10)?,
-        last_success: time(11)?,
-        last_failure: time(12)?,
-        consecutive_failures: count(13)?,
-        past: if row.get(14)? { Past::Known } else { Past::Unknown },
-        expectations: expected.or(&registered),
-        job_metrics: JobMetrics { pushed: row.get(28)?, of_last_run: row.get(29)? },
-        ..GroupState::default()
-    };
-    for (column, outcome) in (4..).zip(Outcome::ALL) {
-        state.counts.set(outcome, count(column)?);
-    }
-    if let Some(started_at) = time(19)? {
-        let outcome = row.get::<_, Option<i64>>(22)?.and_then(outcome_of);
-        state.last_run = Some(LastRun {
-            started_at,
-            ended_at: time(20)?.unwrap_or(started_at),
-            duration: duration_of(row.get(21)?),
-            outcome: outcome.ok_or_else(|| unreadable(22, std::fmt::Error))?,
-            exit_code: row.get(23)?,
-            signal: row.get(24)?,
-            cpu_user: duration_of(row.get(25)?),
-            cpu_system: duration_of(row.get(26)?),
-            max_resident_bytes: count(27)?,
-        });
-    }
-    Ok(Group {
-        id: GroupId(row.get(0)?),
-        key,
-        state,
-        command: row.get(3)?,
-        route: row.get(17)?,
-        retired: row.get(18)?,
-        expected,
-        registered,
-    })
+    let stored: Stored = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| unreadable(3, error))?;
+    let (id, seq, retired) = (GroupId(row.get(0)?), row.get(1).map(natural)?, row.get(2)?);
+    stored.into_group(id, seq, retired).map_err(|error| unreadable(3, error))
 }
+
+/// What a row says of its group besides what queries ask for: a JSON object, read and written as a whole, because to
+/// compile a statement takes as long as it has columns. Times and durations are nanoseconds; fields that a jobmon does not
+/// find have their defaults.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Stored {
+    /// All labels, job included.
+    labels: BTreeMap<String, String>,
+    command: String,
+    /// By [`Outcome::ALL`].
+    counts: [u64; Outcome::ALL.len()],
+    duration_total: i64,
+    last_start: Option<i64>,
+    last_success: Option<i64>,
+    last_failure: Option<i64>,
+    consecutive_failures: u64,
+    past_known: bool,
+    #[serde(with = "expectations_as_json")]
+    expected: Expectations,
+    #[serde(with = "expectations_as_json")]
+    registered: Expectations,
+    route: Option<String>,
+    last_run: Option<StoredRun>,
+    metrics_pushed: String,
+    metrics_of_run: String,
+}
+
+/// The most recent finished run.
+#[derive(Serialize, Deserialize)]
+struct StoredRun {
+    started: i64,
+    ended: i64,
+    duration: i64,
+    /// Index in [`Outcome::ALL`].
+    outcome: i64,
+    exit_code: i32,
+    signal: Option<i32>,
+    cpu_user: i64,
+    cpu_system: i64,
+    max_resident: u64,
+}
+
+/// A row that says what no jobmon writes.
+#[derive(Debug)]
+enum Nonsense {
+    Labels(LabelError),
+    Outcome(i64),
+}
+
+impl Stored {
+    fn of(group: &Group) -> Self {
+        let state = &group.state;
+        Self {
+            labels: group
+                .key
+                .all_labels()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            command: group.command.clone(),
+            counts: Outcome::ALL.map(|outcome| state.counts.of(outcome)),
+            duration_total: nanos_of_duration(state.duration_total),
+            last_start: state.last_start.map(nanos_of),
+            last_success: state.last_success.map(nanos_of),
+            last_failure: state.last_failure.map(nanos_of),
+            consecutive_failures: state.consecutive_failures,
+            past_known: state.past == Past::Known,
+            expected: group.expected.clone(),
+            registered: group.registered.clone(),
+            route: group.route.clone(),
+            last_run: state.last_run.as_ref().map(|run| StoredRun {
+                started: nanos_of(run.started_at),
+                ended: nanos_of(run.ended_at),
+                duration: nanos_of_duration(run.duration),
+                outcome: run.outcome as i64,
+                exit_code: run.exit_code,
+                signal: run.signal,
+                cpu_user: nanos_of_duration(run.cpu_user),
+                cpu_system: nanos_of_duration(run.cpu_system),
+                max_resident: run.max_resident_bytes,
+            }),
+            metrics_pushed: state.job_metrics.pushed.clone(),
+            metrics_of_run: state.job_metrics.of_last_run.clone(),
+        }
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers, texts and maps with text keys are JSON")
+    }
+
+    fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, Nonsense> {
+        let mut state = GroupState {
+            seq,
+            duration_total: duration_of(self.duration_total),
+            last_start: self.last_start.map(time_of),
+            last_run: self.last_run.map(StoredRun::into_run).transpose()?,
+            last_success: self.last_success.map(time_of),
+            last_failure: self.last_failure.map(time_of),
+            consecutive_failures: self.consecutive_failures,
+            past: if self.past_known { Past::Known } else { Past::Unknown },
+            expectations: self.expected.or(&self.registered),
+            job_metrics: JobMetrics { pushed: self.metrics_pushed, of_last_run: self.metrics_of_run },
+            ..GroupState::default()
+        };
+        for (outcome, count) in Outcome::ALL.into_iter().zip(self.counts) {
+            state.counts.set(outcome, count);
+        }
+        Ok(Group {
+            id,
+            key: key_of_labels(self.labels).map_err(Nonsense::Labels)?,
+            state,
+            command: self.command,
+            route: self.route,
+            retired,
+            expected: self.expected,
+            registered: self.registered,
+        })
+    }
+}
+
+impl StoredRun {
+    fn into_run(self) -> Result<LastRun, Nonsense> {
+        Ok(LastRun {
+            started_at: time_of(self.started),
+            ended_at: time_of(self.ended),
+            duration: duration_of(self.duration),
+            outcome: outcome_of(self.outcome).ok_or(Nonsense::Outcome(self.outcome))?,
+            exit_code: self.exit_code,
+            signal: self.signal,
+            cpu_user: duration_of(self.cpu_user),
+            cpu_system: duration_of(self.cpu_system),
+            max_resident_bytes: self.max_resident,
+        })
+    }
+}
+
+impl fmt::Display for Nonsense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Labels(error) => error.fmt(f),
+            Self::Outcome(index) => write!(f, "no outcome has the number {index}"),
+        }
+    }
+}
+
+impl std::error::Error for Nonsense {}
 
 /// The outcome at that index of [`Outcome::ALL`].
 pub(super) fn outcome_of(index: i64) -> Option<Outcome> {
@@ -269,23 +330,102 @@ pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Op
     row.get::<_, Option<i64>>(column).map(|nanos| nanos.map(time_of))
 }
 
-fn to_json(expectations: &Expectations) -> String {
-    let mut json = Vec::new();
-    expectations_as_json::serialize(expectations, &mut serde_json::Serializer::new(&mut json))
-        .expect("numbers are JSON, and memory takes all");
-    String::from_utf8(json).expect("JSON is text")
-}
-
-fn expectations(row: &Row<'_>, column: usize) -> rusqlite::Result<Expectations> {
-    let text: String = row.get(column)?;
-    expectations_as_json::deserialize(&mut serde_json::Deserializer::from_str(&text))
-        .map_err(|error| unreadable(column, error))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| unreadable(column, error))
-}
-
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::registry::group_state::Due;
+    use crate::registry::schema;
+    use crate::registry::testing::{at, key};
+
+    /// A group of which everything is known, and what version 3 wrote of it.
+    #[test]
+    fn groups_of_version_3_are_the_same_in_version_4() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection, &schema::MIGRATIONS[..3]).unwrap();
+        let labels = |name| format!(r#"{{"instance":"host","job":"script_monitor","script_name":"{name}"}}"#);
+        let nanos = |seconds| nanos_of(at(seconds));
+        connection
+            .execute(
+                "INSERT INTO groups VALUES (7, ?1, ?2, 12, 'backup \"two words\"', 1, 2, 3, 4, 5, 1500000000, ?3, ?4, ?5, 2, 1, \
+                 '{\"grace\":2000000000}', '{\"schedule\":{\"cron\":\"@daily\"},\"ttl\":1}', '{\"gateways\":[]}', 0, ?3, ?4, \
+                 1000, 1, 143, 15, 1, 2, 3, 'a 1\n', 'b{c=\"d\"} 2\n')",
+                params![key("full").canonical(), labels("full"), nanos(1), nanos(2), nanos(3)],
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO groups (key, labels, seq, command, success, failure, timeout, lost, skipped, duration_total, \
+                 consecutive_failures, past_known, expected, registered, retired) \
+                 VALUES (?1, ?2, 1, '', 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', 1)",
+                params![key("new").canonical(), labels("new")],
+            )
+            .unwrap();
+        schema::migrate(&connection, schema::MIGRATIONS).unwrap();
+
+        let mut state = GroupState {
+            seq: 12,
+            duration_total: Duration::from_millis(1500),
+            last_start: Some(at(1)),
+            last_run: Some(LastRun {
+                started_at: at(1),
+                ended_at: at(2),
+                duration: Duration::from_micros(1),
+                outcome: Outcome::Failure,
+                exit_code: 143,
+                signal: Some(15),
+                cpu_user: Duration::from_nanos(1),
+                cpu_system: Duration::from_nanos(2),
+                max_resident_bytes: 3,
+            }),
+            last_success: Some(at(2)),
+            last_failure: Some(at(3)),
+            consecutive_failures: 2,
+            past: Past::Known,
+            job_metrics: JobMetrics { pushed: "a 1\n".into(), of_last_run: "b{c=\"d\"} 2\n".into() },
+            ..GroupState::default()
+        };
+        for (outcome, count) in Outcome::ALL.into_iter().zip(1..) {
+            state.counts.set(outcome, count);
+        }
+        let expected = Expectations { grace: Some(Duration::from_secs(2)), ..Expectations::default() };
+        let registered = Expectations {
+            schedule: Some(Due { cron: "@daily".into(), zone: None }),
+            ttl: Some(Duration::from_nanos(1)),
+            ..Expectations::default()
+        };
+        state.expectations = expected.or(&registered);
+        let full = Group {
+            id: GroupId(7),
+            key: key("full"),
+            state,
+            command: "backup \"two words\"".into(),
+            route: Some("{\"gateways\":[]}".into()),
+            retired: false,
+            expected,
+            registered,
+        };
+        assert_eq!(find(&connection, &key("full")).unwrap().as_ref(), Some(&full));
+        store(&connection, &full).unwrap();
+        assert_eq!(get(&connection, full.id).unwrap(), full);
+
+        let new = find(&connection, &key("new")).unwrap().unwrap();
+        assert_eq!((new.state, new.retired), (GroupState { seq: 1, ..GroupState::default() }, true));
+    }
+
+    #[test]
+    fn a_row_that_makes_no_sense_is_an_error() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection, schema::MIGRATIONS).unwrap();
+        let group = find_or_create(&connection, &key("x")).unwrap();
+        for state in ["", "[]", "{}", r#"{"labels":{"job":""}}"#, r#"{"labels":{"job":"j"},"counts":[-1]}"#] {
+            connection.execute("UPDATE groups SET state = ?1", [state]).unwrap();
+            assert!(get(&connection, group.id).is_err(), "{state}");
+        }
+    }
 }

@@ -92,6 +92,28 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE groups ADD COLUMN metrics_pushed TEXT NOT NULL DEFAULT '';
     ALTER TABLE groups ADD COLUMN metrics_of_run TEXT NOT NULL DEFAULT '';
     ",
+    // 3 to 4: of a group only what queries ask for is a column.
+    "
+    CREATE TABLE groups_4 (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,             -- GroupingKey::canonical
+        seq INTEGER NOT NULL,                 -- version of the state
+        retired INTEGER NOT NULL,             -- 1: unregistered, not shown
+        state TEXT NOT NULL                   -- the rest, JSON: groups::Stored
+    ) STRICT;
+    INSERT INTO groups_4 (id, key, seq, retired, state) SELECT id, key, seq, retired, json_object(
+        'labels', json(labels), 'command', command, 'counts', json_array(success, failure, timeout, lost, skipped),
+        'duration_total', duration_total, 'last_start', last_start, 'last_success', last_success,
+        'last_failure', last_failure, 'consecutive_failures', consecutive_failures,
+        'past_known', json(iif(past_known, 'true', 'false')), 'expected', json(expected), 'registered', json(registered),
+        'route', route, 'last_run', json(iif(run_started IS NULL, NULL, json_object(
+            'started', run_started, 'ended', ifnull(run_ended, run_started), 'duration', run_duration,
+            'outcome', run_outcome, 'exit_code', run_exit_code, 'signal', run_signal, 'cpu_user', run_cpu_user,
+            'cpu_system', run_cpu_system, 'max_resident', run_max_resident))),
+        'metrics_pushed', metrics_pushed, 'metrics_of_run', metrics_of_run) FROM groups;
+    DROP TABLE groups;
+    ALTER TABLE groups_4 RENAME TO groups;
+    ",
 ];
 
 /// The version that this jobmon writes.

@@ -402,8 +402,11 @@ fn a_run_from_the_future_does_not_keep_the_present_out() {
     let connection = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
     connection
         .execute_batch(&format!(
-            "UPDATE groups SET run_started = run_started + {ahead}, run_ended = run_ended + {ahead}, \
-             last_start = last_start + {ahead}, last_failure = last_failure + {ahead}; \
+            "UPDATE groups SET state = json_set(state, \
+             '$.last_run.started', (state ->> '$.last_run.started') + {ahead}, \
+             '$.last_run.ended', (state ->> '$.last_run.ended') + {ahead}, \
+             '$.last_start', (state ->> '$.last_start') + {ahead}, \
+             '$.last_failure', (state ->> '$.last_failure') + {ahead}); \
              UPDATE runs SET started_at = started_at + {ahead}, ended_at = ended_at + {ahead}; \
              UPDATE gateways SET backoff_until = last_success + {ahead}, failures = 3;"
         ))

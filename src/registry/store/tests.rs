@@ -246,6 +246,21 @@ fn a_newer_file_is_left_alone() {
     assert_eq!(fs::read(path).unwrap(), before);
 }
 
+/// The groups as versions 1 to 3 had them.
+const GROUPS_AS_COLUMNS: &str = "CREATE TEMP VIEW groups_as_columns AS SELECT id, key, state ->> 'labels' AS labels, seq, \
+    state ->> 'command' AS command, state ->> '$.counts[0]' AS success, state ->> '$.counts[1]' AS failure, \
+    state ->> '$.counts[2]' AS timeout, state ->> '$.counts[3]' AS lost, state ->> '$.counts[4]' AS skipped, \
+    state ->> 'duration_total' AS duration_total, state ->> 'last_start' AS last_start, \
+    state ->> 'last_success' AS last_success, state ->> 'last_failure' AS last_failure, \
+    state ->> 'consecutive_failures' AS consecutive_failures, state ->> 'past_known' AS past_known, \
+    state ->> 'expected' AS expected, state ->> 'registered' AS registered, state ->> 'route' AS route, retired, \
+    state ->> '$.last_run.started' AS run_started, state ->> '$.last_run.ended' AS run_ended, \
+    state ->> '$.last_run.duration' AS run_duration, state ->> '$.last_run.outcome' AS run_outcome, \
+    state ->> '$.last_run.exit_code' AS run_exit_code, state ->> '$.last_run.signal' AS run_signal, \
+    state ->> '$.last_run.cpu_user' AS run_cpu_user, state ->> '$.last_run.cpu_system' AS run_cpu_system, \
+    state ->> '$.last_run.max_resident' AS run_max_resident, state ->> 'metrics_pushed' AS metrics_pushed, \
+    state ->> 'metrics_of_run' AS metrics_of_run FROM now.groups";
+
 /// Replaces the database by one of an older version that holds the same rows, as far as its tables have columns for them.
 fn turn_back(temp: &Temp, version: usize) {
     let (path, old) = (temp.dir.database(), temp.dir.path().join("old.db"));
@@ -257,9 +272,11 @@ fn turn_back(temp: &Temp, version: usize) {
         let mut statement = connection.prepare(query).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
+    connection.execute_batch(GROUPS_AS_COLUMNS).unwrap();
     for table in list("SELECT name FROM sqlite_schema WHERE type = 'table'") {
+        let source = if table == "groups" { "groups_as_columns" } else { &format!("now.{table}") };
         let columns = list(&format!("SELECT name FROM pragma_table_info('{table}')")).join(", ");
-        let copy = format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}");
+        let copy = format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM {source}");
         let rows = connection.execute(&copy, []).unwrap();
         assert!(rows > 0, "a table without rows proves nothing: {table}");
     }
