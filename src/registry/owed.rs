@@ -181,17 +181,21 @@ pub(super) fn owe(
     destinations: &[String],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    for copy in copies_of(transaction, group.id)? {
-        if copy.want == Want::Present && !destinations.contains(&copy.destination) {
-            sql::execute(
-                transaction,
-                "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
-                 WHERE group_id = ?1 AND destination = ?2",
-                params![group.id.0, copy.destination, nanos_of(now)],
-            )?;
+    let copies = copies_of(transaction, group.id)?;
+    let mut is_there: Vec<&str> = Vec::new();
+    for copy in copies.iter().filter(|copy| copy.want == Want::Present) {
+        if destinations.contains(&copy.destination) {
+            is_there.push(&copy.destination);
+            continue;
         }
+        sql::execute(
+            transaction,
+            "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
+             WHERE group_id = ?1 AND destination = ?2",
+            params![group.id.0, copy.destination, nanos_of(now)],
+        )?;
     }
-    for destination in destinations {
+    for destination in destinations.iter().filter(|destination| !is_there.contains(&destination.as_str())) {
         want(transaction, group.id, destination, now)?;
     }
     Ok(())
@@ -246,13 +250,8 @@ pub(super) fn begin(
 
 /// Whether [`begin`] has nothing left to write down.
 pub(super) fn has_begun(connection: &Connection, group: GroupId, destination: &str) -> rusqlite::Result<bool> {
-    sql::query_row(
-        connection,
-        "SELECT EXISTS (SELECT 1 FROM copies WHERE group_id = ?1 AND destination = ?2 AND perhaps \
-         AND owed_since IS NOT NULL)",
-        params![group.0, destination],
-        |row| row.get(0),
-    )
+    let mut copies = copies_of(connection, group)?.into_iter();
+    Ok(copies.any(|copy| copy.destination == destination && copy.perhaps && copy.owed_since.is_some()))
 }
 
 /// After a request: writes down how it ended, for the copy and for the destination.
