@@ -14,7 +14,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,9 +25,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::state_dir::{private_file, undo_umask};
 use super::{RegistryError, StateDir, Warning, schema, sql};
 
-/// A longer log, in bytes, is emptied: 64 frames of a page and its header. A process that opens the database alone reads all
-/// of the log first.
-const LONGEST_LOG: u64 = 64 * (4096 + 24);
+/// A longer log, in bytes, is emptied: 64 frames. A process that opens the database alone reads all of the log first.
+const LONGEST_LOG: u64 = 64 * FRAME;
+/// A page and its header.
+const FRAME: u64 = 4096 + 24;
+/// The header of the log.
+const LOG_HEADER: u64 = 32;
+/// What is written over the empty log: room for the longest one, and for the commit that makes it too long.
+const ROOM_IN_LOG: usize = 80 * FRAME as usize;
 
 /// Which file a path leads to: device and inode.
 type FileId = (u64, u64);
@@ -145,10 +150,39 @@ impl Store {
     /// SQLite's own checkpoints would leave the log as long as it is until a second transaction of the same process: with
     /// processes that come one by one and write once, each would read a longer one, and write all of it back again.
     fn empty_log_beyond(&self, length: u64) {
-        if fs::metadata(with_suffix(&self.dir.database(), "-wal")).is_ok_and(|log| log.len() > length) {
+        if self.log_reaches(length) {
             // Where others read or write just now, the next commit finds it as long.
             let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // Without this, commits take as long as they did before.
+            let _ = self.lay_out_log();
         }
+    }
+
+    /// Whether the log holds more than `length` bytes of frames. What is laid out for it is zeros, and no page has the
+    /// number 0.
+    fn log_reaches(&self, length: u64) -> bool {
+        let mut number = [0; 4];
+        let log = File::open(with_suffix(&self.dir.database(), "-wal"));
+        let read = log.and_then(|log| log.read_exact_at(&mut number, LOG_HEADER + length));
+        read.is_ok() && number != [0; 4]
+    }
+
+    /// Writes zeros over an empty log, so that commits fill what the file has already: to sync one that grows, the disk
+    /// has to write down its new length too, which makes the sync of every run half as long again.
+    ///
+    /// To SQLite this is a log without a valid header: an empty one. While it is written this process alone is the
+    /// writer, so that no frame of another one can be lost.
+    fn lay_out_log(&self) -> rusqlite::Result<()> {
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        // Not the file that is locked: closing that one would drop the locks of this process (fcntl(2)).
+        let log = File::options().write(true).open(with_suffix(&self.dir.database(), "-wal"));
+        if let Ok(log) = log
+            && log.metadata().is_ok_and(|log| log.len() == 0)
+        {
+            // What does not fit on a full disk makes commits no worse than they were.
+            let _ = log.write_all_at(&vec![0; ROOM_IN_LOG], 0);
+        }
+        transaction.rollback()
     }
 
     /// The connection, for tests that damage it on purpose.

@@ -37,11 +37,12 @@ struct Allowance {
 impl Monitor<'_> {
     /// Does what is due beside the job.
     pub(super) fn step(&mut self, job: &mut Job) -> Option<Ended> {
-        let (_, step) = self.next.take()?;
+        let (due, step) = self.next.take()?;
         let now = Moment::now();
         if step == Step::Prepare {
             self.next = Some((now.after(ANNOUNCE_AFTER.saturating_sub(PREPARE_AFTER)), Step::Announce));
-            return self.prepare(job);
+            // Late means that the processors have more to do than they can: they need not do this.
+            return if now.since(due) < PREPARE_AFTER / 4 { self.prepare(job) } else { None };
         }
         let (said, ended) = match step {
             Step::Prepare | Step::Announce => self.announce(job),
