@@ -148,6 +148,28 @@ fn a_start_that_hangs_costs_the_end_no_more_time() {
     assert_eq!(host.owed(), [format!("push {}", server.url())]);
 }
 
+/// "work that can be done while the job runs is done then": the result goes out on a connection that is there by then. A
+/// machine that has too much to do leaves that out, so that it may take more than one run to see it.
+#[test]
+fn the_connection_for_the_result_is_made_while_the_job_runs() {
+    let nothing = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    eventually(PATIENCE, "a run that had the time", || {
+        let server = Faults::start(Behaviour::KeepAlive(nothing.to_vec()));
+        let host = Host::new();
+        let script = host.sandbox.script("job.sh", JOB);
+        let run = host.run(&[&server.url()], "job", &[], &[script.to_str().unwrap()]);
+        let running = run.code(7).stdout("out\n").stderr("err\n").spawn();
+        eventually(PATIENCE, "a request", || (!server.requests().is_empty()).then_some(()));
+        fs::write(host.sandbox.path("go"), "").unwrap();
+        running.wait();
+        let requests = server.requests();
+        let lines = requests.iter().map(|request| (request.method.as_str(), request.path.as_str()));
+        assert!(lines.clone().any(|(method, _)| ["PUT", "POST"].contains(&method)), "{requests:?}");
+        assert_eq!(server.connections(), 1, "{requests:?}");
+        (lines.clone().next() == Some(("GET", "/-/ready"))).then_some(())
+    });
+}
+
 /// "a second TERM during delivery ends at once with the result kept"
 #[test]
 fn a_signal_during_delivery_ends_it_and_keeps_the_result() {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::gateway::Gateway;
 use crate::measure::{Contender, interleave};
 use crate::recipes;
+use crate::rows::tail;
 use crate::sandbox::Bench;
 use crate::table::{Goal, Line, Unit, compare};
 
@@ -15,6 +16,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let jobmon = recipes::jobmon(bench, "jobmon", &state, &["-n", "of-jobmon", "-g", &url])?;
     let bash = recipes::bash_curl(bench, &url, "of-bash")?;
     let python = recipes::python(bench, &url, "of-python")?;
+    let (timeout, recorded) = (recipes::timeout(bench)?, tail::recorded(bench));
     let job = ["true"];
     let runs = Cell::new(0);
     let contenders = vec![
@@ -25,6 +27,10 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
         }),
         Contender::new(&bash.who, || Ok(bash.call(&job)?.seconds())),
         Contender::new(&python.who, || Ok(python.call(&job)?.seconds())).every(5),
+        // What is left when nothing is recorded: below this no wrapper with a process of its own can come.
+        Contender::new("timeout 1h, then a bare push", || {
+            Ok(timeout.call(&job)?.seconds() + tail::bare_push(&gateway, &recorded)?)
+        }),
     ];
     let mut measured = interleave(bench.count(200), contenders);
     let arrived = arrived(&gateway, runs.get());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, Push};
 use crate::measure::{Contender, interleave};
 use crate::recipes::{self, Wrapper};
 use crate::rows::start;
@@ -26,20 +26,11 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let bash = recipes::bash_curl(bench, &url, "of-bash")?;
     let python = recipes::python(bench, &url, "of-python")?;
 
-    // The body of jobmon's second push: the first of a group may look different.
-    let recorded = gateway::record(|url| {
-        let wrapper = recipes::jobmon(bench, "jobmon", &bench.folder("state")?, &["-n", "of-jobmon", "-g", url])?;
-        (0..2).try_for_each(|_| wrapper.call(&["true"]).map(drop))
-    });
+    let recorded = recorded(bench);
     let post = || {
-        let push = recorded.as_ref().map_err(|why| format!("recording what jobmon pushes: {why}"))?;
         // As idle before as a wrapper is while its job sleeps.
         thread::sleep(JOB);
-        let path = push.path.replace("of-jobmon", "of-the-bare-client");
-        let began = sys::monotonic();
-        let answer = gateway.request(&push.method, &path, &push.body)?;
-        let ended = sys::monotonic();
-        if answer.status == 200 { Ok((ended - began) as f64 / 1e9) } else { Err(format!("HTTP {}", answer.status)) }
+        bare_push(&gateway, &recorded)
     };
 
     let contenders = vec![
@@ -52,6 +43,25 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     ];
     let measured = interleave(bench.count(100), contenders);
     Ok(compare(measured, Unit::Seconds, "jobmon", &[(POST, Goal::RatioAtMost(2.0))]))
+}
+
+/// The body of jobmon's second push: the first of a group may look different.
+pub fn recorded(bench: &Bench) -> Result<Push, String> {
+    let recorded = gateway::record(|url| {
+        let wrapper = recipes::jobmon(bench, "jobmon", &bench.folder("state")?, &["-n", "of-jobmon", "-g", url])?;
+        (0..2).try_for_each(|_| wrapper.call(&["true"]).map(drop))
+    });
+    recorded.map_err(|why| format!("recording what jobmon pushes: {why}"))
+}
+
+/// Sends what was recorded, and gives the seconds until it was answered.
+pub fn bare_push(gateway: &Gateway, recorded: &Result<Push, String>) -> Result<f64, String> {
+    let push = recorded.as_ref().map_err(String::clone)?;
+    let path = push.path.replace("of-jobmon", "of-the-bare-client");
+    let began = sys::monotonic();
+    let answer = gateway.request(&push.method, &path, &push.body)?;
+    let ended = sys::monotonic();
+    if answer.status == 200 { Ok((ended - began) as f64 / 1e9) } else { Err(format!("HTTP {}", answer.status)) }
 }
 
 fn wrapped<'a>(wrapper: &'a Wrapper, bench: &'a Bench, stamps: &'a Path) -> Contender<'a> {

@@ -32,6 +32,8 @@ pub enum Behaviour {
     Bytes(Vec<u8>),
     /// The request is read and answered with these bytes, as they are; then the connection is closed.
     Answer(Vec<u8>),
+    /// Each request of a connection is read and answered with these bytes, until the client closes the connection.
+    KeepAlive(Vec<u8>),
     /// The request is read and answered with these bytes, one in each interval.
     Drip(Vec<u8>, Duration),
     /// The request is read and answered with this head and a body without end.
@@ -158,6 +160,15 @@ impl Shared {
                 return close(stream);
             }
             _ => {}
+        }
+        if let Behaviour::KeepAlive(answer) = behaviour {
+            while let Some(request) = read_request(&mut stream) {
+                self.requests.lock().unwrap().push(request);
+                if stream.write_all(&answer).is_err() {
+                    return;
+                }
+            }
+            return;
         }
         let Some(request) = read_request(&mut stream) else { return };
         self.requests.lock().unwrap().push(request);
