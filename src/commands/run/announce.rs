@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::{Beside, Ended, beside_job};
-use super::monitor::{Monitor, PREPARE_AFTER, REGISTRY_PATIENCE};
-use super::report::find_leftovers;
+use super::monitor::{Monitor, PREPARE_AFTER, REGISTRY_PATIENCE, Step, find_leftovers};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::registry::{RegistryError, StateDir};
 use crate::supervise::{self, Job, Moment};
@@ -16,14 +15,6 @@ const ANNOUNCE_AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration:
 /// A request that is under way when the job ends has this part of the time for delivery to come to its end: one that is
 /// given up is carried out all the same, perhaps after the next one.
 const GRACE_SHARE: u32 = 4;
-
-/// What is to be done beside the job next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Prepare,
-    Announce,
-    Beat,
-}
 
 /// How long something beside the job may take.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::announce::Step;
-use super::metrics_file::MetricsFile;
+use super::metrics_file::{self, MetricsFile};
 use super::settings;
 use crate::commands::{logging, terms};
 use crate::config::Config;
@@ -22,6 +21,17 @@ use crate::supervise::{CommandLine, Execution, Job, Moment, Progress, StandardEr
 pub(super) const PREPARE_AFTER: Duration = Duration::from_millis(20);
 /// How long other processes may keep the registry busy while the job runs.
 pub(super) const REGISTRY_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How many files of the journal one run looks at for runs that were lost.
+const LEFTOVERS_OF_A_RUN: usize = 256;
+
+/// What is to be done beside the job next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Prepare,
+    Announce,
+    Beat,
+}
 
 /// The report of one run, while it is being made.
 pub struct Monitor<'a> {
@@ -177,4 +187,10 @@ impl<'a> Monitor<'a> {
     pub(super) fn try_registry(&mut self) -> bool {
         self.open_registry(Instant::now() + REGISTRY_PATIENCE).inspect_err(|error| tracing::debug!("{error}")).is_ok()
     }
+}
+
+/// Looks for runs that vanished.
+pub(super) fn find_leftovers(state: &StateDir) -> Leftovers {
+    metrics_file::sweep(state);
+    journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), SystemTime::now())
 }

@@ -3,22 +3,20 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::until_stopped;
-use super::monitor::Monitor;
-use super::{metrics_file, settings};
+use super::monitor::{Monitor, find_leftovers};
+use super::settings;
 use crate::commands::logging;
 use crate::delivery::unrecorded::{self, Unrecorded};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::record::{Outcome, RunRecord, SuccessCodes};
 use crate::registry::journal::{self, Leftovers};
-use crate::registry::{GroupState, Registry, RegistryError, StateDir};
+use crate::registry::{GroupState, Registry, RegistryError};
 use crate::supervise::{Execution, Job, StopWatch};
 
 /// Once somebody has asked jobmon to stop, delivery takes no longer: whoever stops a job kills what is left of it soon.
 const HASTE: Duration = Duration::from_secs(2);
 /// How long the end of jobmon waits for a reader, of captured output or of its own words, that reads nothing.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
-/// How many files of the journal one run looks at for runs that were lost.
-const LEFTOVERS_OF_A_RUN: usize = 256;
 /// How long it may take to record those that were.
 const TIME_FOR_LEFTOVERS: Duration = Duration::from_millis(200);
 /// How long retention may take at the end of a run.
@@ -191,12 +189,6 @@ fn say(watch: &mut StopWatch, patience: Duration) {
     if logging::has_held() && watch.restore_stderr() {
         logging::release(|stderr| watch.wait_until_writable(stderr, patience));
     }
-}
-
-/// Looks for runs that vanished.
-pub(super) fn find_leftovers(state: &StateDir) -> Leftovers {
-    metrics_file::sweep(state);
-    journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), SystemTime::now())
 }
 
 /// Records runs that vanished, a few at a time: others' trouble must not keep this run from being recorded in time.
