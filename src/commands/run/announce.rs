@@ -3,13 +3,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::{Beside, Ended, beside_job};
-use super::monitor::{Monitor, PREPARE_AFTER, REGISTRY_PATIENCE, Step, find_leftovers};
+use super::monitor::{ANNOUNCE_AFTER, Monitor, PREPARE_AFTER, REGISTRY_PATIENCE, Step, find_leftovers};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::registry::{RegistryError, StateDir};
 use crate::supervise::{self, Job, Moment};
 
-/// A job that ends sooner is reported once, at its end.
-pub(super) const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 /// When a running job is announced again if that failed; doubled every time, up to the last.
 const ANNOUNCE_AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
 /// A request that is under way when the job ends has this part of the time for delivery to come to its end: one that is
@@ -51,7 +49,7 @@ impl Monitor<'_> {
         ended
     }
 
-    /// Makes ready what the end of the job needs.
+    /// Makes ready what the end of the job needs, and the delivery of its result.
     fn prepare(&mut self, job: &mut Job) -> Option<Ended> {
         if self.try_registry()
             && let Some(registry) = &mut self.registry

@@ -19,6 +19,8 @@ use crate::supervise::{CommandLine, Execution, Job, Moment, Progress, StandardEr
 /// What is needed at the end is made ready this long after the start, so that jobs of a moment are not made to share
 /// their processor with it.
 pub(super) const PREPARE_AFTER: Duration = Duration::from_millis(20);
+/// A job that ends sooner is reported once, at its end.
+pub(super) const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 /// How long other processes may keep the registry busy while the job runs.
 pub(super) const REGISTRY_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -132,7 +134,12 @@ impl<'a> Monitor<'a> {
                 Err(error) => tracing::warn!("journal in {}: {error}", state.runs().display()),
             }
         }
-        self.next = Some((Moment::now().after(PREPARE_AFTER), Step::Prepare));
+        // Where nothing is delivered, there is too little to prepare for the memory that it would leave dirty.
+        let (after, first) = match self.route.is_empty() {
+            true => (ANNOUNCE_AFTER, Step::Announce),
+            false => (PREPARE_AFTER, Step::Prepare),
+        };
+        self.next = Some((Moment::now().after(after), first));
     }
 
     /// Once: what is wrong with the folder is said once.
