@@ -176,8 +176,11 @@ impl Store {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         // Not the file that is locked: closing that one would drop the locks of this process (fcntl(2)).
         let log = File::options().write(true).open(with_suffix(&self.dir.database(), "-wal"));
+        // A database that was set aside took its log along first: this is the log of the one that we are the writer of.
+        let is_ours = || file_id(&self.dir.database()).ok() == Some(self.file);
         if let Ok(log) = log
             && log.metadata().is_ok_and(|log| log.len() == 0)
+            && is_ours()
         {
             // What does not fit on a full disk makes commits no worse than they were.
             let _ = log.write_all_at(&vec![0; ROOM_IN_LOG], 0);

@@ -89,6 +89,21 @@ fn nothing_is_laid_out_over_the_frames_of_others() {
 }
 
 #[test]
+fn nothing_is_laid_out_for_a_database_that_took_the_place_of_ours() {
+    let temp = Temp::new();
+    let registry = temp.registry();
+    for suffix in ["-wal", "-shm", ""] {
+        fs::remove_file(with_suffix(&temp.dir.database(), suffix)).unwrap();
+    }
+    let other = temp.registry();
+    other.store.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    registry.store.lay_out_log().unwrap();
+    assert_eq!(fs::metadata(with_suffix(&temp.dir.database(), "-wal")).unwrap().len(), 0);
+    other.store.lay_out_log().unwrap();
+    assert_eq!(fs::metadata(with_suffix(&temp.dir.database(), "-wal")).unwrap().len(), ROOM_IN_LOG as u64);
+}
+
+#[test]
 fn a_check_names_what_is_wrong_inside_a_readable_file() {
     let temp = Temp::new();
     remember(&mut temp.registry(), 0).unwrap();
