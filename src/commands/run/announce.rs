@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::{Beside, Ended, beside_job};
-use super::monitor::{ANNOUNCE_AFTER, Monitor, PREPARE_AFTER, REGISTRY_PATIENCE, Step, find_leftovers};
+use super::monitor::{ANNOUNCE_AFTER, Monitor, PREPARE_AFTER, REGISTRY_PATIENCE, Step};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::registry::{RegistryError, StateDir};
 use crate::supervise::{self, Job, Moment};
@@ -37,9 +37,8 @@ impl Monitor<'_> {
             Step::Prepare | Step::Announce => self.announce(job),
             Step::Beat => (true, self.beat(job)),
         };
-        // A long job does without: memory, and a descriptor. And others may have vanished meanwhile.
+        // A long job does without: memory, and a descriptor.
         self.registry = None;
-        self.leftovers = None;
         supervise::give_memory_back();
         let again = (!said).then(|| (self.announce_again_after(), Step::Announce));
         let beat = self.config.report.heartbeat.map(|interval| (interval, Step::Beat));
@@ -59,7 +58,6 @@ impl Monitor<'_> {
                 tracing::debug!("{error}");
             }
         }
-        self.leftovers = self.state.as_ref().map(find_leftovers);
         let homes = self.start.terms.destinations.clone().unwrap_or_default();
         if homes.is_empty() {
             return None;

@@ -5,14 +5,13 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::metrics_file::{self, MetricsFile};
+use super::metrics_file::MetricsFile;
 use super::settings;
 use crate::commands::{logging, terms};
 use crate::config::Config;
 use crate::delivery::Clients;
 use crate::delivery::route::Route;
-use crate::registry::journal::{self, Leftovers};
-use crate::registry::{Registry, RegistryError, RunStart, StateDir};
+use crate::registry::{Registry, RegistryError, RunStart, StateDir, journal};
 use crate::sinks::Driver;
 use crate::supervise::{CommandLine, Execution, Job, Moment, Progress, StandardError};
 
@@ -23,9 +22,6 @@ pub(super) const PREPARE_AFTER: Duration = Duration::from_millis(20);
 pub(super) const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 /// How long other processes may keep the registry busy while the job runs.
 pub(super) const REGISTRY_PATIENCE: Duration = Duration::from_millis(50);
-
-/// How many files of the journal one run looks at for runs that were lost.
-const LEFTOVERS_OF_A_RUN: usize = 256;
 
 /// What is to be done beside the job next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +44,6 @@ pub struct Monitor<'a> {
     pub(super) clients: Clients,
     /// Open for the end of a short job; a long one does without.
     pub(super) registry: Option<Registry>,
-    /// Runs that were found to have vanished when the end was prepared.
-    pub(super) leftovers: Option<Leftovers>,
     pub(super) next: Option<(Moment, Step)>,
     /// How often gateways were to be told of the start.
     pub(super) announcements: u32,
@@ -86,7 +80,6 @@ impl<'a> Monitor<'a> {
             driver: None,
             clients: Clients::new(config),
             registry: None,
-            leftovers: None,
             next: None,
             announcements: 0,
             is_start_known: false,
@@ -194,10 +187,4 @@ impl<'a> Monitor<'a> {
     pub(super) fn try_registry(&mut self) -> bool {
         self.open_registry(Instant::now() + REGISTRY_PATIENCE).inspect_err(|error| tracing::debug!("{error}")).is_ok()
     }
-}
-
-/// Looks for runs that vanished.
-pub(super) fn find_leftovers(state: &StateDir) -> Leftovers {
-    metrics_file::sweep(state);
-    journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), SystemTime::now())
 }

@@ -3,20 +3,21 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::until_stopped;
-use super::monitor::{Monitor, find_leftovers};
-use super::settings;
+use super::monitor::Monitor;
+use super::{metrics_file, settings};
 use crate::commands::logging;
 use crate::delivery::unrecorded::{self, Unrecorded};
 use crate::delivery::{Courier, Delivery, Failure, Patience};
 use crate::record::{Outcome, RunRecord, SuccessCodes};
-use crate::registry::journal::{self, Leftovers};
-use crate::registry::{GroupState, Registry, RegistryError};
+use crate::registry::{GroupState, Registry, RegistryError, StateDir, journal};
 use crate::supervise::{Execution, Job, StopWatch};
 
 /// Once somebody has asked jobmon to stop, delivery takes no longer: whoever stops a job kills what is left of it soon.
 const HASTE: Duration = Duration::from_secs(2);
 /// How long the end of jobmon waits for a reader, of captured output or of its own words, that reads nothing.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
+/// How many files of the journal one run looks at for runs that were lost.
+const LEFTOVERS_OF_A_RUN: usize = 256;
 /// How long it may take to record those that were.
 const TIME_FOR_LEFTOVERS: Duration = Duration::from_millis(200);
 /// How long retention may take at the end of a run.
@@ -111,8 +112,7 @@ impl Monitor<'_> {
     fn remember(&mut self, record: &RunRecord, deadline: Instant) -> Result<(), RegistryError> {
         let (Some(state), Some(registry)) = (&self.state, &mut self.registry) else { return Ok(()) };
         let now = SystemTime::now();
-        let leftovers = self.leftovers.take().unwrap_or_else(|| find_leftovers(state));
-        ingest_leftovers(leftovers, registry, now);
+        ingest_leftovers(state, registry, now);
         let remembered = registry.remember(record, &self.start.terms, now)?;
         for warning in registry.take_warnings() {
             tracing::warn!("{warning}");
@@ -192,7 +192,9 @@ fn say(watch: &mut StopWatch, patience: Duration) {
 }
 
 /// Records runs that vanished, a few at a time: others' trouble must not keep this run from being recorded in time.
-fn ingest_leftovers(leftovers: Leftovers, registry: &mut Registry, now: SystemTime) {
+fn ingest_leftovers(state: &StateDir, registry: &mut Registry, now: SystemTime) {
+    metrics_file::sweep(state);
+    let leftovers = journal::leftovers(state, Some(LEFTOVERS_OF_A_RUN), now);
     for warning in leftovers.warnings {
         tracing::warn!("{warning}");
     }
