@@ -182,12 +182,8 @@ pub(super) fn owe(
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     let copies = copies_of(transaction, group.id)?;
-    let mut is_there: Vec<&str> = Vec::new();
-    for copy in copies.iter().filter(|copy| copy.want == Want::Present) {
-        if destinations.contains(&copy.destination) {
-            is_there.push(&copy.destination);
-            continue;
-        }
+    let present = copies.iter().filter(|copy| copy.want == Want::Present);
+    for copy in present.clone().filter(|copy| !destinations.contains(&copy.destination)) {
         sql::execute(
             transaction,
             "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
@@ -195,7 +191,7 @@ pub(super) fn owe(
             params![group.id.0, copy.destination, nanos_of(now)],
         )?;
     }
-    for destination in destinations.iter().filter(|destination| !is_there.contains(&destination.as_str())) {
+    for destination in destinations.iter().filter(|&name| !present.clone().any(|copy| copy.destination == *name)) {
         want(transaction, group.id, destination, now)?;
     }
     Ok(())
