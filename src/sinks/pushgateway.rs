@@ -126,6 +126,8 @@ pub struct Client {
     /// Texts that must not show up in a quotation, should a server send our own headers back.
     secrets: Vec<String>,
     proxied: bool,
+    /// There was an answer, so that the next request may go over a connection that was kept.
+    has_answered: AtomicBool,
 }
 
 /// How long one connection may take to come about, so that of several addresses of a host more than the first is tried.
@@ -168,7 +170,8 @@ impl Client {
         let builder = if loopback { builder.no_proxy() } else { builder };
         let http =
             builder.build().map_err(|error| SetupError::new(format!("no HTTP client: {}", error.without_url())))?;
-        Ok(Self { base, http, secrets, proxied: !loopback && environment_names_a_proxy() })
+        let proxied = !loopback && environment_names_a_proxy();
+        Ok(Self { base, http, secrets, proxied, has_answered: AtomicBool::new(false) })
     }
 
     /// Replaces the whole group by `body` (text format 0.0.4, no timestamps).
@@ -314,7 +317,7 @@ impl Client {
             request.url_mut().query_pairs_mut().extend_pairs(query);
         }
         let request = reqwest::RequestBuilder::from_parts(self.http.clone(), request);
-        let mut answer = self.send(request, None, deadline).await?;
+        let mut answer = self.send(request, None, deadline).await.map_err(|loss| loss.outage)?;
         let (status, content_type) = (answer.status(), answer.header(CONTENT_TYPE).to_ascii_lowercase());
         let (body, cut) = answer.collect_up_to(most).await;
         if let Some(outage) = cut {
@@ -360,7 +363,7 @@ impl Client {
         let exposition = body.clone();
         let families = family_names(&exposition);
         let question = Question { method, key, families: &families };
-        let answer = match self.exchange(method, &path, body, deadline).await {
+        let answer = match self.exchange_again(method, &path, body, deadline).await {
             Ok(received) => classify(&question, &received.reply()),
             Err(outage) => return Answer::Unavailable(outage),
         };
@@ -379,8 +382,28 @@ impl Client {
         }
     }
 
+    /// [`exchange`](Self::exchange), and once more where the server gave a kept connection up at the same moment. If it
+    /// carried out the first request all the same, the second changes nothing.
+    async fn exchange_again(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Received, Outage> {
+        let first = match self.exchange(method, path, body.clone(), deadline).await {
+            Err(Loss { outage, connection: Connection::PerhapsKept }) => outage,
+            other => return other.map_err(|loss| loss.outage),
+        };
+        let again = self.exchange(method, path, body, deadline).await;
+        again.map_err(|Loss { outage, .. }| Outage {
+            perhaps_applied: outage.perhaps_applied || first.perhaps_applied,
+            ..outage
+        })
+    }
+
     /// Sends one writing request and receives its answer.
-    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Outage> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Loss> {
         let method = match method {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
@@ -397,7 +420,7 @@ impl Client {
         let (body, cut) = answer.collect().await;
         // A refusal that breaks off is a refusal all the same; half a success is none.
         if let Some(outage) = cut.filter(|_| status < 300) {
-            return Err(outage);
+            return Err(outage.into());
         }
         Ok(Received {
             status,
@@ -409,8 +432,12 @@ impl Client {
     }
 
     async fn get(&self, path: &str, deadline: Instant) -> Result<Incoming<'_>, Outage> {
-        let request = self.request(reqwest::Method::GET, path)?;
-        self.send(request, None, deadline).await
+        let send = async || self.send(self.request(reqwest::Method::GET, path)?, None, deadline).await;
+        match send().await {
+            Err(Loss { connection: Connection::PerhapsKept, .. }) => send().await,
+            other => other,
+        }
+        .map_err(|loss| loss.outage)
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder, Outage> {
@@ -428,7 +455,7 @@ impl Client {
         request: reqwest::RequestBuilder,
         taken: Option<Arc<AtomicBool>>,
         deadline: Instant,
-    ) -> Result<Incoming<'_>, Outage> {
+    ) -> Result<Incoming<'_>, Loss> {
         let begun = Instant::now();
         // Between two requests nobody drives the runtime, so that a connection which the server has closed meanwhile still
         // looks usable. One turn reads the news from the kernel, the next one acts on it.
@@ -437,12 +464,21 @@ impl Client {
         let sent = || taken.as_ref().map(|taken| taken.load(Ordering::Relaxed));
         let circumstances = |sent| Circumstances { url: &self.base, sent, proxied: self.proxied };
         if deadline <= begun {
-            return Err(timed_out(Duration::ZERO, &circumstances(taken.as_ref().map(|_| false))));
+            return Err(timed_out(Duration::ZERO, &circumstances(taken.as_ref().map(|_| false))).into());
         }
         match tokio::time::timeout_at(deadline.into(), request.send()).await {
-            Ok(Ok(response)) => Ok(Incoming { client: self, response, writes: taken.is_some(), begun, deadline }),
-            Ok(Err(error)) => Err(outage_of(&error, &circumstances(sent()))),
-            Err(_) => Err(timed_out(begun.elapsed(), &circumstances(sent()))),
+            Ok(Ok(response)) => {
+                self.has_answered.store(true, Ordering::Relaxed);
+                Ok(Incoming { client: self, response, writes: taken.is_some(), begun, deadline })
+            }
+            Ok(Err(error)) => {
+                let connection = match !error.is_connect() && self.has_answered.load(Ordering::Relaxed) {
+                    true => Connection::PerhapsKept,
+                    false => Connection::New,
+                };
+                Err(Loss { outage: outage_of(&error, &circumstances(sent())), connection })
+            }
+            Err(_) => Err(timed_out(begun.elapsed(), &circumstances(sent())).into()),
         }
     }
 
@@ -456,6 +492,27 @@ impl Client {
             text = text.replace(secret.as_str(), "***");
         }
         text.into_bytes()
+    }
+}
+
+/// A request to which no answer began to come.
+struct Loss {
+    outage: Outage,
+    connection: Connection,
+}
+
+/// The connection that a request was lost on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    /// One that was kept from an earlier request may have been closed by the server since, which says nothing about it.
+    PerhapsKept,
+    /// One made for the request, or none.
+    New,
+}
+
+impl From<Outage> for Loss {
+    fn from(outage: Outage) -> Self {
+        Self { outage, connection: Connection::New }
     }
 }
 

@@ -170,6 +170,30 @@ fn the_connection_for_the_result_is_made_while_the_job_runs() {
     });
 }
 
+/// A server that gives up the connection that was kept for the result, just when the result is sent, does not delay it until
+/// the next run: it is sent once more, on a new connection.
+#[test]
+fn a_result_is_sent_again_where_the_kept_connection_is_given_up() {
+    let nothing = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    eventually(PATIENCE, "a run that had the time for a connection", || {
+        let server = Faults::start(Behaviour::ResetSecond(nothing.to_vec()));
+        let host = Host::new();
+        // The group is known there, so that nothing is asked first.
+        host.run(&[&server.url()], "job", &[], &["true"]).run();
+        let before = server.requests().len();
+        let script = host.sandbox.script("job.sh", JOB);
+        let run = host.run(&[&server.url()], "job", &[], &[script.to_str().unwrap()]);
+        let running = run.code(7).stdout("out\n").stderr("err\n").spawn();
+        eventually(PATIENCE, "a request", || (server.requests().len() > before).then_some(()));
+        fs::write(host.sandbox.path("go"), "").unwrap();
+        running.wait();
+        assert_eq!(host.owed(), [] as [String; 0]);
+        let requests = server.requests().split_off(before);
+        let lines: Vec<_> = requests.iter().map(|request| request.method.as_str()).collect();
+        matches!(lines[..], ["GET", "PUT" | "POST", "PUT" | "POST", ..]).then_some(())
+    });
+}
+
 /// "a second TERM during delivery ends at once with the result kept"
 #[test]
 fn a_signal_during_delivery_ends_it_and_keeps_the_result() {

@@ -34,6 +34,8 @@ pub enum Behaviour {
     Answer(Vec<u8>),
     /// Each request of a connection is read and answered with these bytes, until the client closes the connection.
     KeepAlive(Vec<u8>),
+    /// The first request of a connection is read and answered with these bytes; it is reset when the second was read.
+    ResetSecond(Vec<u8>),
     /// The request is read and answered with these bytes, one in each interval.
     Drip(Vec<u8>, Duration),
     /// The request is read and answered with this head and a body without end.
@@ -175,6 +177,14 @@ impl Shared {
         match behaviour {
             Behaviour::HangAfterRequest => self.hang(),
             Behaviour::ResetAfterRequest => reset(stream),
+            Behaviour::ResetSecond(answer) => {
+                if stream.write_all(&answer).is_ok()
+                    && let Some(second) = read_request(&mut stream)
+                {
+                    self.requests.lock().unwrap().push(second);
+                    reset(stream);
+                }
+            }
             Behaviour::Answer(bytes) => {
                 let _ = stream.write_all(&bytes);
                 close(stream);
