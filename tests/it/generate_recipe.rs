@@ -202,9 +202,12 @@ fn what_is_typed_reaches_the_job_once() {
     let recipes = recipes();
     let python = &recipes[2];
     let gateway = Pushgateway::start();
-    let job = "trap 'echo told' INT; echo ready; while ! read -r line; do :; done; echo \"$line\"";
+    // Not a shell: one that is told just before it reads goes on to read, and never says so.
+    let job = r#"use POSIX; $| = 1; $SIG{INT} = sub { print "told\n" }; my $int = POSIX::SigSet->new(SIGINT);
+        sigprocmask(SIG_BLOCK, $int); print "ready\n"; sigsuspend(POSIX::SigSet->new); sigprocmask(SIG_UNBLOCK, $int);
+        print scalar <STDIN>"#;
     let words =
-        ["python3", python.path().to_str().unwrap(), "-n", "x", "sh", "-c", job].map(|word| format!("{word:?}"));
+        ["python3", python.path().to_str().unwrap(), "-n", "x", "perl", "-e", job].map(|word| format!("{word:?}"));
     let terminal = format!("import pty, sys; sys.exit(pty.spawn([{}]) >> 8)", words.join(","));
     let mut command = python.caller("python3", &gateway.url());
     command.args(["-c", &terminal]).stdin(Stdio::piped()).stdout(Stdio::piped());
