@@ -310,14 +310,16 @@ impl Client {
         most: usize,
         deadline: Instant,
     ) -> Result<Fetched, Outage> {
-        let mut request = self.request(reqwest::Method::GET, path)?.build().map_err(|error| {
-            outage_of(&error, &Circumstances { url: &self.base, sent: None, proxied: self.proxied })
-        })?;
-        if !query.is_empty() {
-            request.url_mut().query_pairs_mut().extend_pairs(query);
-        }
-        let request = reqwest::RequestBuilder::from_parts(self.http.clone(), request);
-        let mut answer = self.send(request, None, deadline).await.map_err(|loss| loss.outage)?;
+        let make = || {
+            let mut request = self.request(reqwest::Method::GET, path)?.build().map_err(|error| {
+                outage_of(&error, &Circumstances { url: &self.base, sent: None, proxied: self.proxied })
+            })?;
+            if !query.is_empty() {
+                request.url_mut().query_pairs_mut().extend_pairs(query);
+            }
+            Ok((reqwest::RequestBuilder::from_parts(self.http.clone(), request), None))
+        };
+        let mut answer = self.send(make, deadline).await?;
         let (status, content_type) = (answer.status(), answer.header(CONTENT_TYPE).to_ascii_lowercase());
         let (body, cut) = answer.collect_up_to(most).await;
         if let Some(outage) = cut {
@@ -363,7 +365,7 @@ impl Client {
         let exposition = body.clone();
         let families = family_names(&exposition);
         let question = Question { method, key, families: &families };
-        let answer = match self.exchange_again(method, &path, body, deadline).await {
+        let answer = match self.exchange(method, &path, body, deadline).await {
             Ok(received) => classify(&question, &received.reply()),
             Err(outage) => return Answer::Unavailable(outage),
         };
@@ -382,45 +384,27 @@ impl Client {
         }
     }
 
-    /// [`exchange`](Self::exchange), and once more where the server gave a kept connection up at the same moment. If it
-    /// carried out the first request all the same, the second changes nothing.
-    async fn exchange_again(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-        deadline: Instant,
-    ) -> Result<Received, Outage> {
-        let first = match self.exchange(method, path, body.clone(), deadline).await {
-            Err(Loss { outage, connection: Connection::PerhapsKept }) => outage,
-            other => return other.map_err(|loss| loss.outage),
-        };
-        let again = self.exchange(method, path, body, deadline).await;
-        again.map_err(|Loss { outage, .. }| Outage {
-            perhaps_applied: outage.perhaps_applied || first.perhaps_applied,
-            ..outage
-        })
-    }
-
     /// Sends one writing request and receives its answer.
-    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Loss> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Outage> {
         let method = match method {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let length = body.len();
-        let (body, taken) = TrackedBody::new(body);
-        let request = self.request(method, path)?.header(CONTENT_TYPE, "text/plain; version=0.0.4");
-        // By hand, because the library leaves the length of an empty body out, which some proxies answer 411.
-        let request = request.header(CONTENT_LENGTH, length).body(reqwest::Body::wrap(body));
-        let mut answer = self.send(request, Some(taken), deadline).await?;
+        let make = || {
+            let request = self.request(method.clone(), path)?.header(CONTENT_TYPE, "text/plain; version=0.0.4");
+            // By hand, because the library leaves the length of an empty body out, which some proxies answer 411.
+            let request = request.header(CONTENT_LENGTH, body.len());
+            let (body, taken) = TrackedBody::new(body.clone());
+            Ok((request.body(reqwest::Body::wrap(body)), Some(taken)))
+        };
+        let mut answer = self.send(make, deadline).await?;
         let (status, content_type) = (answer.status(), answer.header(CONTENT_TYPE));
         let (location, retry) = (answer.header(LOCATION), answer.header(RETRY_AFTER));
         let (body, cut) = answer.collect().await;
         // A refusal that breaks off is a refusal all the same; half a success is none.
         if let Some(outage) = cut.filter(|_| status < 300) {
-            return Err(outage.into());
+            return Err(outage);
         }
         Ok(Received {
             status,
@@ -432,12 +416,7 @@ impl Client {
     }
 
     async fn get(&self, path: &str, deadline: Instant) -> Result<Incoming<'_>, Outage> {
-        let send = async || self.send(self.request(reqwest::Method::GET, path)?, None, deadline).await;
-        match send().await {
-            Err(Loss { connection: Connection::PerhapsKept, .. }) => send().await,
-            other => other,
-        }
-        .map_err(|loss| loss.outage)
+        self.send(|| Ok((self.request(reqwest::Method::GET, path)?, None)), deadline).await
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder, Outage> {
@@ -450,12 +429,24 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
+    /// Sends a request, and once more where the server gave a kept connection up at the same moment, which says nothing
+    /// about it. If it carried out the first one all the same, the second changes nothing.
     async fn send(
         &self,
-        request: reqwest::RequestBuilder,
-        taken: Option<Arc<AtomicBool>>,
+        make: impl Fn() -> Result<Outgoing, Outage>,
         deadline: Instant,
-    ) -> Result<Incoming<'_>, Loss> {
+    ) -> Result<Incoming<'_>, Outage> {
+        let first = match self.send_once(make()?, deadline).await {
+            Err(Loss { outage, on_kept_connection: true }) => outage,
+            other => return other.map_err(|loss| loss.outage),
+        };
+        self.send_once(make()?, deadline).await.map_err(|Loss { outage, .. }| Outage {
+            perhaps_applied: outage.perhaps_applied || first.perhaps_applied,
+            ..outage
+        })
+    }
+
+    async fn send_once(&self, (request, taken): Outgoing, deadline: Instant) -> Result<Incoming<'_>, Loss> {
         let begun = Instant::now();
         // Between two requests nobody drives the runtime, so that a connection which the server has closed meanwhile still
         // looks usable. One turn reads the news from the kernel, the next one acts on it.
@@ -463,22 +454,20 @@ impl Client {
         tokio::task::yield_now().await;
         let sent = || taken.as_ref().map(|taken| taken.load(Ordering::Relaxed));
         let circumstances = |sent| Circumstances { url: &self.base, sent, proxied: self.proxied };
+        let late = |outage| Loss { outage, on_kept_connection: false };
         if deadline <= begun {
-            return Err(timed_out(Duration::ZERO, &circumstances(taken.as_ref().map(|_| false))).into());
+            return Err(late(timed_out(Duration::ZERO, &circumstances(taken.as_ref().map(|_| false)))));
         }
         match tokio::time::timeout_at(deadline.into(), request.send()).await {
             Ok(Ok(response)) => {
                 self.has_answered.store(true, Ordering::Relaxed);
                 Ok(Incoming { client: self, response, writes: taken.is_some(), begun, deadline })
             }
-            Ok(Err(error)) => {
-                let connection = match !error.is_connect() && self.has_answered.load(Ordering::Relaxed) {
-                    true => Connection::PerhapsKept,
-                    false => Connection::New,
-                };
-                Err(Loss { outage: outage_of(&error, &circumstances(sent())), connection })
-            }
-            Err(_) => Err(timed_out(begun.elapsed(), &circumstances(sent())).into()),
+            Ok(Err(error)) => Err(Loss {
+                outage: outage_of(&error, &circumstances(sent())),
+                on_kept_connection: !error.is_connect() && self.has_answered.load(Ordering::Relaxed),
+            }),
+            Err(_) => Err(late(timed_out(begun.elapsed(), &circumstances(sent())))),
         }
     }
 
@@ -495,25 +484,14 @@ impl Client {
     }
 }
 
-/// A request to which no answer began to come.
+/// A request, and for one that writes the flag that says whether its body was taken.
+type Outgoing = (reqwest::RequestBuilder, Option<Arc<AtomicBool>>);
+
+/// Why no answer began to come.
 struct Loss {
     outage: Outage,
-    connection: Connection,
-}
-
-/// The connection that a request was lost on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Connection {
-    /// One that was kept from an earlier request may have been closed by the server since, which says nothing about it.
-    PerhapsKept,
-    /// One made for the request, or none.
-    New,
-}
-
-impl From<Outage> for Loss {
-    fn from(outage: Outage) -> Self {
-        Self { outage, connection: Connection::New }
-    }
+    /// Perhaps: on one that there was an answer on before.
+    on_kept_connection: bool,
 }
 
 /// An answer whose body is still on its way.
