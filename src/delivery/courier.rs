@@ -172,15 +172,13 @@ impl<'a> Courier<'a> {
             copies.iter().any(|copy| copy.destination == candidate && copy.delivered_seq >= group.state.seq)
         };
         for (tried, candidate) in awake.iter().enumerate() {
-            // A gateway that hangs must leave time for the others.
-            let left = until_settling(deadline).saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(awake.len() - tried).unwrap_or(u32::MAX);
+            let share = fair_share(until_settling(deadline), awake.len() - tried);
             let sent = match holds_newest(candidate) {
                 true => Ok(()),
                 false => {
                     let abandoned = copies.iter().any(|copy| copy.destination == *candidate && copy.abandoned);
                     let requests = if abandoned { 2 } else { 1 };
-                    self.send_state(group, candidate, requests, Instant::now() + share, deadline).await
+                    self.send_state(group, candidate, requests, share, deadline).await
                 }
             };
             match sent {
@@ -304,8 +302,7 @@ impl<'a> Courier<'a> {
             return Ok(false);
         }
         let Ok(client) = self.clients.get(url) else { return Ok(false) };
-        let half = until_settling(deadline).saturating_duration_since(Instant::now()) / 2;
-        match client.memory(&group.key, Instant::now() + half).await {
+        match client.memory(&group.key, fair_share(until_settling(deadline), 2)).await {
             Ok(Memory::Absent | Memory::Ghost) => Ok(true),
             Ok(Memory::Group { .. }) => Ok(false),
             Err(error) => {
@@ -386,6 +383,13 @@ fn failure_of(outage: &Outage) -> Failure {
 /// The end of the time for requests: some is kept for writing down what became of them.
 pub(super) fn until_settling(deadline: Instant) -> Instant {
     deadline - deadline.saturating_duration_since(Instant::now()) / SETTLING_SHARE
+}
+
+/// Until when the next of so many things may take that are still to be done until `deadline`: a gateway that hangs must
+/// leave time for the others.
+pub(super) fn fair_share(deadline: Instant, left: usize) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX)
 }
 
 /// The failure of a gateway that does not answer at all, as opposed to one that answers something else.

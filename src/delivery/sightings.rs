@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::courier::{Courier, Failure, silence};
+use super::courier::{Courier, Failure, fair_share, silence};
 use super::route::Destination;
 use crate::registry::{RegistryError, Sighting};
 
@@ -41,11 +41,9 @@ impl Courier<'_> {
             if self.resting(&url, deadline)?.is_some() {
                 continue;
             }
-            // One that hangs must leave time for the others.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(homes.len() - called).unwrap_or(u32::MAX);
+            let share = fair_share(deadline, homes.len() - called);
             if let Ok(client) = self.clients.get(&url)
-                && let Err(outage) = client.pulse(Instant::now() + share).await
+                && let Err(outage) = client.pulse(share).await
             {
                 tracing::debug!("gateway {url}: {outage}");
             }

@@ -8,7 +8,9 @@
 use std::time::Instant;
 
 use super::clients::Clients;
-use super::courier::{Delivery, Failure, badly_set, judged, send_with_own_metrics, textfile_labels, write_textfile};
+use super::courier::{
+    Delivery, Failure, badly_set, fair_share, judged, send_with_own_metrics, textfile_labels, write_textfile,
+};
 use super::flight;
 use super::namesakes::{Relation, relation};
 use super::route::{Destination, Route};
@@ -51,9 +53,8 @@ pub async fn deliver(
         let mut at_home = Ok(());
         let mut stand_in = None;
         for (tried, candidate) in std::iter::once(home).chain(&stand_ins).enumerate() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(1 + stand_ins.len() - tried).unwrap_or(u32::MAX);
-            let sent = send_once(clients, candidate, key, state, Instant::now() + share).await;
+            let share = fair_share(deadline, 1 + stand_ins.len() - tried);
+            let sent = send_once(clients, candidate, key, state, share).await;
             let is_over = !matches!(sent, Err(Failure::Pending { .. }));
             if tried == 0 {
                 at_home = sent;
@@ -86,9 +87,8 @@ pub async fn withdraw(
     };
     let mut deliveries = Vec::new();
     for (tried, destination) in destinations.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(destinations.len() - tried).unwrap_or(u32::MAX);
-        let result = delete_at(clients, destination, key, Instant::now() + share).await;
+        let share = fair_share(deadline, destinations.len() - tried);
+        let result = delete_at(clients, destination, key, share).await;
         deliveries.push(Delivery { destination: destination.clone(), result, stand_in: None });
     }
     deliveries
@@ -97,8 +97,7 @@ pub async fn withdraw(
 /// A gateway is only told to delete the group if it is certainly another than the one at home.
 async fn remove_strays(clients: &mut Clients, home: &str, stand_ins: &[String], key: &GroupingKey, deadline: Instant) {
     for url in stand_ins {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match relation(clients, home, url, Instant::now() + left / 2).await {
+        match relation(clients, home, url, fair_share(deadline, 2)).await {
             Ok(Relation::Two) => {}
             Ok(Relation::One) => continue,
             Ok(Relation::Unknown) | Err(_) => {
@@ -107,8 +106,7 @@ async fn remove_strays(clients: &mut Clients, home: &str, stand_ins: &[String], 
             }
         }
         let Ok(client) = clients.get(url) else { continue };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if let Err(failure) = judged(client.delete(key, Instant::now() + left / 2).await) {
+        if let Err(failure) = judged(client.delete(key, fair_share(deadline, 2)).await) {
             tracing::info!("group {key}: {url} may hold an earlier state: {failure}");
         }
     }
