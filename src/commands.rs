@@ -16,7 +16,6 @@ mod generate;
 mod history;
 mod labels;
 mod list;
-mod logging;
 mod logs;
 mod push;
 mod register;
@@ -24,9 +23,8 @@ mod run;
 mod selection;
 mod status;
 mod stored;
-mod terms;
 
-pub use logging::start_logging;
+pub use crate::logging::start_logging;
 
 /// The program: parses the command line and runs the command that it names.
 pub fn main() -> ExitCode {

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::list::driver;
-use super::run::metrics_file;
 use super::stored::{Stored, existing_state_dir};
 use crate::cli::janitor::FlushArgs;
 use crate::config::Config;
 use crate::delivery::{Clients, Courier, Flushed, Patience};
 use crate::registry::{Debt, Errand, RegistryError, StateDir};
+use crate::run::metrics_file;
 use crate::sinks::Driver;
 
 /// How long other processes may keep the registry busy.

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::desk::{Desk, demand_name, say_what_became};
-use super::terms;
 use crate::cli::register::PushArgs;
 use crate::config::Config;
+use crate::declaration;
 use crate::exit_code;
 use crate::exposition::{self, LARGEST, Repeated};
 use crate::registry::Expectations;
@@ -54,7 +54,7 @@ pub fn run(args: &PushArgs, config: &Config) -> ExitCode {
 fn push(config: &Config, text: &str, replace: bool) -> Result<ExitCode, String> {
     let mut desk = Desk::open(config)?;
     let (key, now) = (&config.grouping_key, SystemTime::now());
-    let terms = terms::terms(config, Expectations::default(), &terms::route(config), now);
+    let terms = declaration::terms(config, Expectations::default(), &declaration::route(config), now);
     desk.registry.push(key, text, replace, &terms, now).map_err(|error| error.to_string())?;
     let deliveries = desk.with_courier(async |courier, deadline| courier.deliver(key, deadline).await)?;
     Ok(say_what_became(&deliveries, "kept here and owed there"))

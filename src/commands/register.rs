@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::desk::{Desk, demand_name, say_what_became};
-use super::terms::{self, Strictness};
 use crate::config::Config;
+use crate::declaration::{self, Strictness};
 use crate::registry::Terms;
 
 /// Keeps what is expected of a job in the registry and sends it to the gateways, or owes it to them.
@@ -23,8 +23,8 @@ pub fn register(config: &Config) -> ExitCode {
 }
 
 fn expected(config: &Config) -> Result<Terms, String> {
-    let (schedule, _) = terms::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
-    let expectations = terms::expectations(config, schedule);
+    let (schedule, _) = declaration::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
+    let expectations = declaration::expectations(config, schedule);
     let any = [expectations.max_duration, expectations.expected_interval].iter().any(Option::is_some);
     if !any && expectations.schedule.is_none() {
         return Err(format!(
@@ -32,7 +32,7 @@ fn expected(config: &Config) -> Result<Terms, String> {
             config.grouping_key.script_name()
         ));
     }
-    Ok(terms::terms(config, expectations, &terms::route(config), SystemTime::now()))
+    Ok(declaration::terms(config, expectations, &declaration::route(config), SystemTime::now()))
 }
 
 fn try_register(config: &Config, terms: &Terms) -> Result<ExitCode, String> {
@@ -61,7 +61,7 @@ fn try_unregister(config: &Config) -> Result<ExitCode, String> {
     let mut desk = Desk::open(config)?;
     let key = &config.grouping_key;
     // The group may be at any of them: other flags, another spread, another registry.
-    let destinations = terms::route(config).everywhere();
+    let destinations = declaration::route(config).everywhere();
     let is_known = desk.registry.group(key).map_err(|error| error.to_string())?.is_some();
     if !is_known && !may_be_elsewhere(&mut desk, config) {
         return Err(format!("no such job: {key}: this host does not know it, and no configured gateway holds it"));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::severities;
 use crate::cli::Flags;
 use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, SystemdArgs};
-use crate::commands::terms::{self, Strictness};
 use crate::config::{self, Config, SecretSource, Setting};
+use crate::declaration::{self, Strictness};
 use crate::generate::{alertmanager, nginx, scrape, systemd};
 use crate::schedule::{Schedule, Zone};
 
@@ -179,7 +179,7 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
 
 /// The configured schedule as calendar events; in the zone of that machine where none is configured.
 fn scheduled(config: &Config) -> Result<Option<Vec<String>>, String> {
-    let (due, _) = terms::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
+    let (due, _) = declaration::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
     let Some(due) = due else { return Ok(None) };
     let zone = due.zone.as_deref().map_or_else(|| Ok(Zone::local()), str::parse).map_err(|error| error.to_string())?;
     let schedule = Schedule::parse(&due.cron, zone).map_err(|error| error.to_string())?;

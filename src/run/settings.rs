@@ -3,15 +3,15 @@
 use std::ffi::OsStr;
 use std::time::{Duration, SystemTime};
 
-use crate::commands::terms;
 use crate::config::Config;
+use crate::declaration;
 use crate::delivery::route::Route;
 use crate::registry::{Retention, Terms};
 use crate::supervise::CommandLine;
 
 /// What this run brings along. What is wrong with its schedule was an error before if it came from a flag.
 pub(super) fn terms_of(config: &Config, route: &Route, now: SystemTime) -> Terms {
-    let schedule = match terms::schedule(config, terms::Strictness::Flags) {
+    let schedule = match declaration::schedule(config, declaration::Strictness::Flags) {
         Ok((schedule, warning)) => {
             if let Some(warning) = warning {
                 tracing::warn!("{warning}");
@@ -23,7 +23,7 @@ pub(super) fn terms_of(config: &Config, route: &Route, now: SystemTime) -> Terms
             None
         }
     };
-    terms::terms(config, terms::expectations(config, schedule), route, now)
+    declaration::terms(config, declaration::expectations(config, schedule), route, now)
 }
 
 /// How much of the history is kept.

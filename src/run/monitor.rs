@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::metrics_file::MetricsFile;
 use super::settings;
-use crate::commands::{logging, terms};
 use crate::config::Config;
 use crate::delivery::Clients;
 use crate::delivery::route::Route;
 use crate::registry::{Registry, RegistryError, RunStart, StateDir, journal};
 use crate::sinks::Driver;
 use crate::supervise::{CommandLine, Execution, Job, Moment, Progress, StandardError};
+use crate::{declaration, logging};
 
 /// What is needed at the end is made ready this long after the start, so that jobs of a moment are not made to share
 /// their processor with it.
@@ -60,8 +60,8 @@ impl<'a> Monitor<'a> {
     pub fn new(config: &'a Config, command: &CommandLine, metrics_file: Option<MetricsFile>) -> Self {
         logging::hold();
         logging::start_logging(config.verbosity);
-        crate::commands::report_warnings(config);
-        let route = terms::route(config);
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let route = declaration::route(config);
         let terms = settings::terms_of(config, &route, SystemTime::now());
         let start = RunStart {
             run_id: journal::new_run_id(),
