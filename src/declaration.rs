@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::config::{Config, Origin, Setting, UsageError, Warning};
 use crate::delivery::route::Route;
-use crate::registry::{Due, Expectations, Terms};
+use crate::registry::{Declaration, Due, Expectations};
 use crate::schedule::{Schedule, Zone};
 
 /// Whose bad values are bad usage.
@@ -92,9 +92,9 @@ pub fn expectations(config: &Config, schedule: Option<Due>) -> Expectations {
 }
 
 /// What a run or a registration brings along for its group.
-pub fn terms(config: &Config, expectations: Expectations, route: &Route, now: SystemTime) -> Terms {
+pub fn terms(config: &Config, expectations: Expectations, route: &Route, now: SystemTime) -> Declaration {
     let seed = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    Terms {
+    Declaration {
         expectations,
         destinations: (!route.is_empty()).then(|| route.destinations(&config.grouping_key, seed)),
         route: (!route.is_empty()).then(|| route.to_note()),

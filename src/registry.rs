@@ -1,6 +1,6 @@
 //! What is kept on this host: the history of runs, the state of each group, and what is owed to which destination.
 //!
-//! The registry knows the truth about every group of this host; gateways and files hold copies of it. It is the only place
+//! The registry knows the truth about every group of this host; gateways and files hold replicas of it. It is the only place
 //! of SQL. It leaves to others: which destinations a group has and every request ([`crate::delivery`]), and what an error
 //! here means for a run, which is: nothing (the caller keeps the result in the [`journal`] and says so).
 //!
@@ -29,7 +29,7 @@ pub mod groups;
 pub mod history;
 pub mod journal;
 pub mod metrics;
-pub mod owed;
+pub mod replicas;
 mod schema;
 mod sql;
 mod state_dir;
@@ -48,12 +48,14 @@ use self::store::{Durability, Store};
 use crate::grouping::GroupingKey;
 use crate::record::{RunId, RunRecord};
 
-pub use self::gateways::{Gateway, Sighting};
-pub use self::group_state::{Due, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts, Terms};
+pub use self::gateways::{Gateway, RestartCheck};
+pub use self::group_state::{Declaration, Due, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts};
 pub use self::groups::{Group, GroupId};
 pub use self::history::{Filter, PastRun, Retention};
 pub use self::journal::RunStart;
-pub use self::owed::{Copy, Debt, Errand, Setback, Settlement, Standing, Want, Which};
+pub use self::replicas::{
+    Action, Desired, PendingAction, PendingFilter, Replica, ReplicaStatus, RequestOutcome, RetryableError,
+};
 pub use self::state_dir::StateDir;
 
 /// Something that was found wrong and does not stop the work; a line for the log.
@@ -129,13 +131,13 @@ pub struct Ingested {
     pub warnings: Vec<Warning>,
 }
 
-/// A group, and what is known of its copies.
+/// A group, and what is known of its replicas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupStatus {
     /// The group.
     pub group: Group,
-    /// Its copies, by destination.
-    pub copies: Vec<Copy>,
+    /// Its replicas, by destination.
+    pub replicas: Vec<Replica>,
 }
 
 /// The database of one state folder, open in this process. Not for sharing between threads: open one in each.
@@ -171,26 +173,26 @@ impl Registry {
     pub fn started(&mut self, start: &RunStart, now: SystemTime) -> Result<GroupStatus, RegistryError> {
         self.store.write(Durability::Crash, |transaction| {
             let mut group = groups::find_or_create(transaction, &start.grouping_key)?;
-            group.expect(&start.terms, now);
+            group.expect(&start.declaration, now);
             group.state.start(start.started_at);
             groups::store(transaction, &group)?;
-            place(transaction, &group, &start.terms, now)?;
-            owed::state_changed(transaction, &group, &[], now)?;
-            let copies = owed::copies_of(transaction, group.id)?;
-            Ok(GroupStatus { group, copies })
+            place(transaction, &group, &start.declaration, now)?;
+            replicas::state_changed(transaction, &group, &[], now)?;
+            let replicas = replicas::replicas_of(transaction, group.id)?;
+            Ok(GroupStatus { group, replicas })
         })
     }
 
     /// A run of this process has ended: adds it to the history, counts it in its group, and owes the new state to the
-    /// destinations of `terms`, and to no others; or the deletion of the group, if the terms say so of such an end.
+    /// destinations of `declaration`, and to no others; or the deletion of the group, if the declaration say so of such an end.
     /// Survives a power cut once it has returned.
     pub fn remember(
         &mut self,
         record: &RunRecord,
-        terms: &Terms,
+        declaration: &Declaration,
         now: SystemTime,
     ) -> Result<Remembered, RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| count(transaction, record, terms, now))
+        self.store.write(Durability::PowerCut, |transaction| count(transaction, record, declaration, now))
     }
 
     /// While the run goes on: does what its end and its delivery will ask for, and takes it back. Nothing is changed or
@@ -199,12 +201,12 @@ impl Registry {
     pub fn rehearse(&mut self, start: &RunStart, now: SystemTime) -> Result<(), RegistryError> {
         let record = journal::lost(start, now);
         self.store.rehearse(|transaction| {
-            let Remembered { group, .. } = count(transaction, &record, &start.terms, now)?;
-            for Copy { destination, .. } in owed::copies_of(transaction, group.id)? {
-                owed::has_begun(transaction, group.id, &destination)?;
+            let Remembered { group, .. } = count(transaction, &record, &start.declaration, now)?;
+            for Replica { destination, .. } in replicas::replicas_of(transaction, group.id)? {
+                replicas::has_begun(transaction, group.id, &destination)?;
                 gateways::get(transaction, &destination)?;
-                let delivered = Settlement::Delivered { seq: group.state.seq };
-                owed::settle(transaction, group.id, &destination, &delivered, now)?;
+                let delivered = RequestOutcome::Delivered { seq: group.state.seq };
+                replicas::settle(transaction, group.id, &destination, &delivered, now)?;
             }
             Ok(())
         })
@@ -213,11 +215,11 @@ impl Registry {
     /// Records the runs that were left in the journal, and removes their files.
     ///
     /// They count like any other run, but do not overwrite what newer runs have said since. Where a run is the first that
-    /// is heard of its group, its terms are the group's.
+    /// is heard of its group, its declaration are the group's.
     pub fn ingest(&mut self, leftovers: Vec<journal::Leftover>, now: SystemTime) -> Result<Ingested, RegistryError> {
         let mut ingested = Ingested::default();
         for leftover in leftovers {
-            let (record, terms) = (leftover.record(), leftover.terms());
+            let (record, declaration) = (leftover.record(), leftover.declaration());
             let group = self.store.write(Durability::PowerCut, |transaction| {
                 if history::contains(transaction, &record.run_id)? {
                     return Ok(None);
@@ -226,18 +228,18 @@ impl Registry {
                 let newer_failures = history::failures_since(transaction, group.id, record.started_at)?;
                 history::insert(transaction, group.id, record)?;
                 if group.state.seq == 0 {
-                    group.expect(terms, now);
+                    group.expect(declaration, now);
                     group.command.clone_from(&record.command);
                 }
-                let is_placed = !owed::copies_of(transaction, group.id)?.is_empty();
+                let is_placed = !replicas::replicas_of(transaction, group.id)?.is_empty();
                 group.state.finish(record, Arrival::Late(now), newer_failures);
                 groups::store(transaction, &group)?;
                 let is_newest = group.state.last_run.as_ref().is_some_and(|run| run.started_at == record.started_at);
-                if is_newest && terms.withdraw(record.outcome) {
-                    owed::withdraw(transaction, &group, &terms.withdraw_from, now)?;
+                if is_newest && declaration.withdraw(record.outcome) {
+                    replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?;
                 } else {
-                    let destinations = terms.destinations.as_deref().filter(|_| !is_placed && !group.retired);
-                    owed::state_changed(transaction, &group, destinations.unwrap_or_default(), now)?;
+                    let destinations = declaration.destinations.as_deref().filter(|_| !is_placed && !group.retired);
+                    replicas::state_changed(transaction, &group, destinations.unwrap_or_default(), now)?;
                 }
                 Ok(Some(group.id))
             })?;
@@ -267,7 +269,7 @@ impl Registry {
         let oldest = now.checked_sub(TOMBSTONE_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
         let (mut removed, too_old) = self.store.write(Durability::Crash, |transaction| {
             let too_old = history::too_old(transaction, retention, now)?;
-            let forgotten = if too_old.is_certain() { owed::forget(transaction, oldest)? } else { 0 };
+            let forgotten = if too_old.is_certain() { replicas::forget(transaction, oldest)? } else { 0 };
             Ok((forgotten, too_old))
         })?;
         loop {
@@ -289,65 +291,70 @@ impl Registry {
 
     // Groups
 
-    /// Every group with its copies, in the order in which they were first seen.
+    /// Every group with its replicas, in the order in which they were first seen.
     pub fn groups(&mut self) -> Result<Vec<GroupStatus>, RegistryError> {
         self.store.read(|transaction| {
-            let mut copies = owed::all_copies(transaction)?.into_iter().peekable();
+            let mut replicas = replicas::all_replicas(transaction)?.into_iter().peekable();
             let groups = groups::all(transaction)?.into_iter().map(|group| {
-                // Both are sorted by group; copies of retired groups are passed over.
-                while copies.next_if(|copy| copy.group < group.id).is_some() {}
+                // Both are sorted by group; replicas of retired groups are passed over.
+                while replicas.next_if(|replica| replica.group < group.id).is_some() {}
                 let mut of_group = Vec::new();
-                while let Some(copy) = copies.next_if(|copy| copy.group == group.id) {
-                    of_group.push(copy);
+                while let Some(replica) = replicas.next_if(|replica| replica.group == group.id) {
+                    of_group.push(replica);
                 }
-                GroupStatus { group, copies: of_group }
+                GroupStatus { group, replicas: of_group }
             });
             Ok(groups.collect())
         })
     }
 
-    /// One group with its copies; none that is unknown or unregistered.
+    /// One group with its replicas; none that is unknown or unregistered.
     pub fn group(&mut self, key: &GroupingKey) -> Result<Option<GroupStatus>, RegistryError> {
         self.store.read(|transaction| match groups::find(transaction, key)?.filter(|group| !group.retired) {
             None => Ok(None),
-            Some(group) => Ok(Some(GroupStatus { copies: owed::copies_of(transaction, group.id)?, group })),
+            Some(group) => Ok(Some(GroupStatus { replicas: replicas::replicas_of(transaction, group.id)?, group })),
         })
     }
 
     /// Makes a group known before its first run: its expectations are kept for all runs that do not say otherwise, and
     /// its state is owed to the destinations.
-    pub fn register(&mut self, key: &GroupingKey, terms: &Terms, now: SystemTime) -> Result<Group, RegistryError> {
+    pub fn register(
+        &mut self,
+        key: &GroupingKey,
+        declaration: &Declaration,
+        now: SystemTime,
+    ) -> Result<Group, RegistryError> {
         self.store.write(Durability::PowerCut, |transaction| {
             let mut group = groups::find_or_create(transaction, key)?;
-            group.register(terms, now);
+            group.register(declaration, now);
             groups::store(transaction, &group)?;
-            place(transaction, &group, terms, now)?;
-            owed::state_changed(transaction, &group, &[], now)?;
+            place(transaction, &group, declaration, now)?;
+            replicas::state_changed(transaction, &group, &[], now)?;
             Ok(group)
         })
     }
 
     /// Adds metrics of the job's own to its group, which is owed to its destinations then; `replace` drops what was pushed
-    /// before. The text is checked ([`crate::exposition`]); of `terms` only where the group is to be counts.
+    /// before. The text is checked ([`crate::exposition`]); of `declaration` only where the group is to be counts.
     pub fn push(
         &mut self,
         key: &GroupingKey,
         text: &str,
         replace: bool,
-        terms: &Terms,
+        declaration: &Declaration,
         now: SystemTime,
     ) -> Result<Group, RegistryError> {
         self.store.write(Durability::PowerCut, |transaction| {
             let mut group = groups::find_or_create(transaction, key)?;
-            group.push(text, replace, terms);
+            group.push(text, replace, declaration);
             groups::store(transaction, &group)?;
-            place(transaction, &group, terms, now)?;
-            owed::state_changed(transaction, &group, &[], now)?;
+            place(transaction, &group, declaration, now)?;
+            replicas::state_changed(transaction, &group, &[], now)?;
             Ok(group)
         })
     }
 
-    /// Forgets a group and owes its deletion wherever a copy may be, and at the destinations `also`: another registry
+    /// Forgets a group and owes its deletion wherever a replica may be, and at the destinations `also`: another registry
     /// may have sent it there. Its runs stay in the history until retention takes them; should it run again, it begins
     /// anew. False if there is no such group; then only the deletion at `also` is owed.
     pub fn unregister(&mut self, key: &GroupingKey, also: &[String], now: SystemTime) -> Result<bool, RegistryError> {
@@ -363,7 +370,7 @@ impl Registry {
                 group.retire();
                 groups::store(transaction, &group)?;
             }
-            owed::withdraw(transaction, &group, also, now)?;
+            replicas::withdraw(transaction, &group, also, now)?;
             Ok(is_known)
         })
     }
@@ -378,56 +385,56 @@ impl Registry {
         })
     }
 
-    // Copies
+    // Replicas
 
-    /// The group is to be at these destinations, and nowhere else: copies at others are owed a deletion.
+    /// The group is to be at these destinations, and nowhere else: replicas at others are owed a deletion.
     pub fn owe(&mut self, group: GroupId, destinations: &[String], now: SystemTime) -> Result<(), RegistryError> {
         self.store.write(Durability::PowerCut, |transaction| {
             let group = groups::get(transaction, group)?;
-            owed::owe(transaction, &group, destinations, now)
+            replicas::owe(transaction, &group, destinations, now)
         })
     }
 
-    /// To be called before every request that could leave a copy of the group at the destination: writes that down, so
-    /// that no copy is ever forgotten, and returns the group with the state to send.
+    /// To be called before every request that could leave a replica of the group at the destination: writes that down, so
+    /// that no replica is ever forgotten, and returns the group with the state to send.
     ///
-    /// A destination that is not one of the group's holds a stray copy from then on, which is owed a deletion as soon as
+    /// A destination that is not one of the group's holds a stale replica from then on, which is owed a deletion as soon as
     /// the group's own destinations have its newest state. Costs a sync only where there was anything to write.
-    pub fn begin_attempt(
+    pub fn begin_request(
         &mut self,
         group: GroupId,
         destination: &str,
         now: SystemTime,
     ) -> Result<Group, RegistryError> {
         let begun = self.store.read(|transaction| {
-            let begun = owed::has_begun(transaction, group, destination)?;
+            let begun = replicas::has_begun(transaction, group, destination)?;
             begun.then(|| groups::get(transaction, group)).transpose()
         })?;
         if let Some(group) = begun {
             return Ok(group);
         }
         self.store.write(Durability::PowerCut, |transaction| {
-            owed::begin(transaction, group, destination, now)?;
+            replicas::begin(transaction, group, destination, now)?;
             groups::get(transaction, group)
         })
     }
 
-    /// Writes down how a request ended, for the copy and for the gateway. Not synced: what a power cut takes is a request
+    /// Writes down how a request ended, for the replica and for the gateway. Not synced: what a power cut takes is a request
     /// that will be made once more.
-    pub fn settle(
+    pub fn finish_request(
         &mut self,
         group: GroupId,
         destination: &str,
-        settlement: &Settlement,
+        outcome: &RequestOutcome,
         now: SystemTime,
     ) -> Result<(), RegistryError> {
         self.store
-            .write(Durability::Crash, |transaction| owed::settle(transaction, group, destination, settlement, now))
+            .write(Durability::Crash, |transaction| replicas::settle(transaction, group, destination, outcome, now))
     }
 
     /// What these destinations hold of the group may be gone in a moment: it is owed to them again.
     pub fn owe_again(&mut self, group: GroupId, destinations: &[String], now: SystemTime) -> Result<(), RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| owed::owe_again(transaction, group, destinations, now))
+        self.store.write(Durability::PowerCut, |transaction| replicas::owe_again(transaction, group, destinations, now))
     }
 
     /// What is owed at the destination has to wait, for a reason that is not the destination's: others come first.
@@ -438,20 +445,26 @@ impl Registry {
         reason: &str,
         now: SystemTime,
     ) -> Result<(), RegistryError> {
-        self.store.write(Durability::Crash, |transaction| owed::postpone(transaction, group, destination, reason, now))
+        self.store
+            .write(Durability::Crash, |transaction| replicas::postpone(transaction, group, destination, reason, now))
     }
 
-    /// A request for the group was given up in the middle: wherever a copy may be, it may still be carried out.
+    /// A request for the group was given up in the middle: wherever a replica may be, it may still be carried out.
     pub fn abandon(&mut self, key: &GroupingKey) -> Result<(), RegistryError> {
         self.store.write(Durability::Crash, |transaction| match groups::find(transaction, key)? {
-            Some(group) => owed::abandon(transaction, group.id),
+            Some(group) => replicas::abandon(transaction, group.id),
             None => Ok(()),
         })
     }
 
     /// What is owed: what was tried least recently first, then what is owed longest.
-    pub fn owed(&mut self, which: Which, limit: usize, now: SystemTime) -> Result<Vec<Debt>, RegistryError> {
-        self.store.read(|transaction| owed::owed(transaction, which, limit, now))
+    pub fn pending_actions(
+        &mut self,
+        which: PendingFilter,
+        limit: usize,
+        now: SystemTime,
+    ) -> Result<Vec<PendingAction>, RegistryError> {
+        self.store.read(|transaction| replicas::owed(transaction, which, limit, now))
     }
 
     /// The group was deleted at the destination on purpose: nothing is owed there until it runs again, and should it come
@@ -463,7 +476,7 @@ impl Registry {
         }
         self.store.write(Durability::PowerCut, |transaction| {
             let Some(group) = groups::find(transaction, key)? else { return Ok(false) };
-            owed::cleared(transaction, group.id, destination, now)?;
+            replicas::cleared(transaction, group.id, destination, now)?;
             Ok(true)
         })
     }
@@ -472,17 +485,22 @@ impl Registry {
 
     /// A gateway was started at `start_time`, in its own words. If that is news, whatever concerns it is owed again:
     /// states that it may have lost, deletions that it may have undone.
-    pub fn gateway_seen(&mut self, url: &str, start_time: &str, now: SystemTime) -> Result<Sighting, RegistryError> {
+    pub fn gateway_seen(
+        &mut self,
+        url: &str,
+        start_time: &str,
+        now: SystemTime,
+    ) -> Result<RestartCheck, RegistryError> {
         let known = self.gateway(url)?.and_then(|gateway| gateway.start_time);
         if known.as_deref() == Some(start_time) {
-            return Ok(Sighting::Same);
+            return Ok(RestartCheck::Unchanged);
         }
         self.store.write(Durability::PowerCut, |transaction| gateways::seen(transaction, url, start_time, now))
     }
 
     /// A gateway did not answer, whatever it was asked: it is left alone for a while.
-    pub fn gateway_failed(&mut self, url: &str, setback: &Setback, now: SystemTime) -> Result<(), RegistryError> {
-        self.store.write(Durability::Crash, |transaction| gateways::failed(transaction, url, setback, now))
+    pub fn gateway_failed(&mut self, url: &str, error: &RetryableError, now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| gateways::failed(transaction, url, error, now))
     }
 
     /// What this host knows of one gateway.
@@ -512,7 +530,7 @@ impl Registry {
 fn count(
     transaction: &Transaction<'_>,
     record: &RunRecord,
-    terms: &Terms,
+    declaration: &Declaration,
     now: SystemTime,
 ) -> rusqlite::Result<Remembered> {
     let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
@@ -520,23 +538,28 @@ fn count(
     let mut retention_due = false;
     if let Some(run) = run {
         retention_due = history::is_retention_due(transaction, run, now)?;
-        group.expect(terms, now);
+        group.expect(declaration, now);
         group.command.clone_from(&record.command);
         group.state.finish(record, Arrival::Now, 0);
         groups::store(transaction, &group)?;
-        match terms.withdraw(record.outcome) {
-            true => owed::withdraw(transaction, &group, &terms.withdraw_from, now)?,
-            false => place(transaction, &group, terms, now)?,
+        match declaration.withdraw(record.outcome) {
+            true => replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?,
+            false => place(transaction, &group, declaration, now)?,
         }
-        owed::state_changed(transaction, &group, &[], now)?;
+        replicas::state_changed(transaction, &group, &[], now)?;
     }
     Ok(Remembered { group, counted: run.is_some(), retention_due })
 }
 
-/// The group is to be where its terms say, if they say so.
-fn place(transaction: &Transaction<'_>, group: &Group, terms: &Terms, now: SystemTime) -> rusqlite::Result<()> {
-    match &terms.destinations {
-        Some(destinations) => owed::owe(transaction, group, destinations, now),
+/// The group is to be where its declaration say, if they say so.
+fn place(
+    transaction: &Transaction<'_>,
+    group: &Group,
+    declaration: &Declaration,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    match &declaration.destinations {
+        Some(destinations) => replicas::owe(transaction, group, destinations, now),
         None => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
-//! What every command needs that changes a group without running anything: registry, clients and a courier.
+//! What every command needs that changes a group without running anything: registry, clients and a reconciler.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::stored::{Stored, state_dir};
 use crate::config::{Config, Origin, Setting};
-use crate::delivery::{Clients, Courier, Delivery, Failure, Patience};
+use crate::delivery::{BackoffPolicy, Clients, Delivery, Failure, Reconciler};
 use crate::registry::{Registry, RegistryError, StateDir};
 use crate::sinks::Driver;
 
@@ -36,15 +36,15 @@ impl Desk {
         Ok(Self { dir: stored.state, registry: stored.registry, clients: Clients::new(config), driver, deadline })
     }
 
-    /// Does something with a courier, which tries each destination once: a person is waiting.
-    pub fn with_courier<T>(
+    /// Does something with a reconciler, which tries each destination once: a person is waiting.
+    pub fn with_reconciler<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
+        work: impl AsyncFnOnce(&mut Reconciler<'_>, Instant) -> Result<T, RegistryError>,
     ) -> Result<T, String> {
         let deadline = self.deadline;
-        let mut courier =
-            Courier::new(&self.dir, &mut self.registry, &mut self.clients, Patience::TryEachOnce, REGISTRY_PATIENCE);
-        self.driver.block_on(work(&mut courier, deadline)).map_err(|error| error.to_string())
+        let mut reconciler =
+            Reconciler::new(&self.dir, &mut self.registry, &mut self.clients, BackoffPolicy::Ignore, REGISTRY_PATIENCE);
+        self.driver.block_on(work(&mut reconciler, deadline)).map_err(|error| error.to_string())
     }
 
     /// Asks the gateways something directly.

@@ -8,8 +8,8 @@ use super::list::driver;
 use super::stored::{Stored, existing_state_dir};
 use crate::cli::janitor::FlushArgs;
 use crate::config::Config;
-use crate::delivery::{Clients, Courier, Flushed, Patience};
-use crate::registry::{Debt, Errand, RegistryError, StateDir};
+use crate::delivery::{BackoffPolicy, Clients, Flushed, Reconciler};
+use crate::registry::{Action, PendingAction, RegistryError, StateDir};
 use crate::run::metrics_file;
 use crate::sinks::Driver;
 
@@ -28,14 +28,14 @@ pub fn run(args: &FlushArgs, config: &Config) -> ExitCode {
     super::report_warnings(config);
     let Some(driver) = driver() else { return ExitCode::FAILURE };
     let Some(interval) = args.interval else {
-        let complaints = round(config, &driver, Patience::TryEachOnce);
+        let complaints = round(config, &driver, BackoffPolicy::Ignore);
         complaints.iter().for_each(Complaint::say);
         return if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     };
     let interval = interval.max(SHORTEST_INTERVAL);
     let mut known = HashSet::new();
     loop {
-        let complaints = round(config, &driver, Patience::RespectBackoff);
+        let complaints = round(config, &driver, BackoffPolicy::Respect);
         complaints.iter().filter(|complaint| !known.contains(*complaint)).for_each(Complaint::say);
         known = complaints.into_iter().collect();
         // A timer is made where its runtime is.
@@ -61,13 +61,13 @@ impl Complaint {
     }
 }
 
-/// One round: what the journal and the gateways have to tell, then every debt. Everything is opened anew, as it is by
+/// One round: what the journal and the gateways have to tell, then every pending action. Everything is opened anew, as it is by
 /// then: the state folder, and the files of secrets and certificates.
-fn round(config: &Config, driver: &Driver, patience: Patience) -> Vec<Complaint> {
+fn round(config: &Config, driver: &Driver, backoff: BackoffPolicy) -> Vec<Complaint> {
     let flushed = match existing_state_dir(config) {
         // Nothing ever ran here, so nothing is owed.
         Ok(None) => return Vec::new(),
-        Ok(Some(state)) => flush(config, state, driver, patience).map_err(|error| error.to_string()),
+        Ok(Some(state)) => flush(config, state, driver, backoff).map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
     match flushed {
@@ -81,25 +81,25 @@ fn round(config: &Config, driver: &Driver, patience: Patience) -> Vec<Complaint>
     }
 }
 
-fn flush(config: &Config, state: StateDir, driver: &Driver, patience: Patience) -> Result<Flushed, RegistryError> {
+fn flush(config: &Config, state: StateDir, driver: &Driver, backoff: BackoffPolicy) -> Result<Flushed, RegistryError> {
     let mut stored = Stored::open(state, Instant::now() + REGISTRY_PATIENCE)?;
     metrics_file::sweep(&stored.state);
     stored.ingest_leftovers()?;
     let gateways: Vec<String> = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
     let mut clients = Clients::new(config);
-    let mut courier = Courier::new(&stored.state, &mut stored.registry, &mut clients, patience, REGISTRY_PATIENCE);
+    let mut reconciler = Reconciler::new(&stored.state, &mut stored.registry, &mut clients, backoff, REGISTRY_PATIENCE);
     driver.block_on(async {
-        courier.look_at_all(&gateways).await?;
-        courier.flush().await
+        reconciler.check_all_for_restart(&gateways).await?;
+        reconciler.flush().await
     })
 }
 
-fn still_owed(debt: &Debt) -> Complaint {
-    let (group, destination) = (&debt.group.key, &debt.copy.destination);
-    let what = match debt.errand {
-        Errand::Push => "still owed to",
-        Errand::Delete => "still to be deleted at",
+fn still_owed(pending: &PendingAction) -> Complaint {
+    let (group, destination) = (&pending.group.key, &pending.replica.destination);
+    let what = match pending.action {
+        Action::Push => "still owed to",
+        Action::Delete => "still to be deleted at",
     };
-    let reason = debt.copy.last_error.as_deref().unwrap_or("it was not tried yet");
+    let reason = pending.replica.last_error.as_deref().unwrap_or("it was not tried yet");
     Complaint::Owed(format!("group {group}: {what} {destination}: {reason}"))
 }

@@ -56,7 +56,7 @@ fn push(config: &Config, text: &str, replace: bool) -> Result<ExitCode, String> 
     let (key, now) = (&config.grouping_key, SystemTime::now());
     let terms = declaration::terms(config, Expectations::default(), &declaration::route(config), now);
     desk.registry.push(key, text, replace, &terms, now).map_err(|error| error.to_string())?;
-    let deliveries = desk.with_courier(async |courier, deadline| courier.deliver(key, deadline).await)?;
+    let deliveries = desk.with_reconciler(async |reconciler, deadline| reconciler.deliver(key, deadline).await)?;
     Ok(say_what_became(&deliveries, "kept here and owed there"))
 }
 

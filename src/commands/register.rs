@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::desk::{Desk, demand_name, say_what_became};
 use crate::config::Config;
 use crate::declaration::{self, Strictness};
-use crate::registry::Terms;
+use crate::registry::Declaration;
 
 /// Keeps what is expected of a job in the registry and sends it to the gateways, or owes it to them.
 ///
@@ -22,7 +22,7 @@ pub fn register(config: &Config) -> ExitCode {
     }
 }
 
-fn expected(config: &Config) -> Result<Terms, String> {
+fn expected(config: &Config) -> Result<Declaration, String> {
     let (schedule, _) = declaration::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
     let expectations = declaration::expectations(config, schedule);
     let any = [expectations.max_duration, expectations.expected_interval].iter().any(Option::is_some);
@@ -35,11 +35,11 @@ fn expected(config: &Config) -> Result<Terms, String> {
     Ok(declaration::terms(config, expectations, &declaration::route(config), SystemTime::now()))
 }
 
-fn try_register(config: &Config, terms: &Terms) -> Result<ExitCode, String> {
+fn try_register(config: &Config, terms: &Declaration) -> Result<ExitCode, String> {
     let mut desk = Desk::open(config)?;
     let key = &config.grouping_key;
     desk.registry.register(key, terms, SystemTime::now()).map_err(|error| error.to_string())?;
-    let deliveries = desk.with_courier(async |courier, deadline| courier.deliver(key, deadline).await)?;
+    let deliveries = desk.with_reconciler(async |reconciler, deadline| reconciler.deliver(key, deadline).await)?;
     Ok(say_what_became(&deliveries, "registered here and owed there"))
 }
 
@@ -67,7 +67,7 @@ fn try_unregister(config: &Config) -> Result<ExitCode, String> {
         return Err(format!("no such job: {key}: this host does not know it, and no configured gateway holds it"));
     }
     desk.registry.unregister(key, &destinations, SystemTime::now()).map_err(|error| error.to_string())?;
-    let deliveries = desk.with_courier(async |courier, deadline| courier.remove(key, deadline).await)?;
+    let deliveries = desk.with_reconciler(async |reconciler, deadline| reconciler.remove(key, deadline).await)?;
     Ok(say_what_became(&deliveries, "forgotten here, and to be deleted there"))
 }
 

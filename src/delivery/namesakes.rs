@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::clients::Clients;
-use super::courier::{Failure, badly_set, silence};
+use super::reconciler::{Failure, badly_set, silence};
 use super::route::Destination;
 use crate::sinks::textfile::TextfileDir;
 

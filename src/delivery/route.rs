@@ -12,7 +12,7 @@ use super::spread;
 use crate::config::Spread;
 use crate::grouping::GroupingKey;
 
-/// Where a copy of a group may be, as the registry names it.
+/// Where a replica of a group may be, as the registry names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// A gateway, by its URL without credentials.

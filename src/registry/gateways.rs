@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::clock::nanos_of;
 use super::groups::{natural, optional_time};
-use super::owed::{self, Setback};
+use super::replicas::{self, RetryableError};
 use super::sql;
 
 /// A gateway that has been spoken to.
@@ -38,11 +38,11 @@ impl Gateway {
 
 /// Whether a gateway is the one that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sighting {
+pub enum RestartCheck {
     /// Seen for the first time.
-    New,
+    FirstContact,
     /// Not restarted since it was last seen.
-    Same,
+    Unchanged,
     /// Started anew: so many groups are owed to it again.
     Restarted(u64),
 }
@@ -75,11 +75,11 @@ pub(super) fn answered(transaction: &Transaction<'_>, url: &str, now: SystemTime
 pub(super) fn failed(
     transaction: &Transaction<'_>,
     url: &str,
-    setback: &Setback,
+    error: &RetryableError,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     let known = get(transaction, url)?;
-    let asked = setback.retry_after.unwrap_or_default().min(LONGEST_BACKOFF);
+    let asked = error.retry_after.unwrap_or_default().min(LONGEST_BACKOFF);
     let (failures, until) = match known {
         // Asked by another process before it failed there: the same outage, which counts once.
         Some(gateway) if gateway.is_backing_off(now) => {
@@ -94,7 +94,7 @@ pub(super) fn failed(
         transaction,
         "INSERT INTO gateways (url, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (url) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
-        params![url, super::groups::integer(failures), until.map(nanos_of), setback.reason, nanos_of(now)],
+        params![url, super::groups::integer(failures), until.map(nanos_of), error.reason, nanos_of(now)],
     )?;
     Ok(())
 }
@@ -105,12 +105,12 @@ pub(super) fn seen(
     url: &str,
     start_time: &str,
     now: SystemTime,
-) -> rusqlite::Result<Sighting> {
+) -> rusqlite::Result<RestartCheck> {
     let known = get(transaction, url)?.and_then(|gateway| gateway.start_time);
     let sighting = match known {
-        Some(known) if known == start_time => return Ok(Sighting::Same),
-        Some(_) => Sighting::Restarted(owed::forgotten(transaction, url, now)?),
-        None => Sighting::New,
+        Some(known) if known == start_time => return Ok(RestartCheck::Unchanged),
+        Some(_) => RestartCheck::Restarted(replicas::forgotten(transaction, url, now)?),
+        None => RestartCheck::FirstContact,
     };
     sql::execute(
         transaction,
@@ -156,7 +156,7 @@ fn jitter(now: SystemTime) -> f64 {
 mod tests {
     use super::*;
     use crate::registry::testing::{Temp, at};
-    use crate::registry::{Settlement, Terms};
+    use crate::registry::{Declaration, RequestOutcome};
 
     #[test]
     fn backoff_grows_to_its_limit_and_stays_there() {
@@ -177,10 +177,10 @@ mod tests {
     fn an_outage_counts_once_however_many_notice_it() {
         let temp = Temp::new();
         let mut registry = temp.registry();
-        let terms = Terms { destinations: Some(vec!["http://a".into()]), ..Terms::default() };
-        let group = registry.register(&temp.key("x"), &terms, at(0)).unwrap().id;
+        let declaration = Declaration { destinations: Some(vec!["http://a".into()]), ..Declaration::default() };
+        let group = registry.register(&temp.key("x"), &declaration, at(0)).unwrap().id;
         let mut fail = |now| {
-            registry.settle(group, "http://a", &Settlement::Pending("refused".into()), now).unwrap();
+            registry.finish_request(group, "http://a", &RequestOutcome::Failed("refused".into()), now).unwrap();
             registry.gateway("http://a").unwrap().unwrap()
         };
         for _ in 0..200 {
@@ -198,15 +198,16 @@ mod tests {
 
         // It asks for more time than it would be given, and for more than anybody gets.
         let mut busy = |seconds, now| {
-            let setback = Setback { retry_after: Some(Duration::from_secs(seconds)), ..Setback::from("503") };
-            registry.settle(group, "http://a", &Settlement::Pending(setback), at(now)).unwrap();
+            let error =
+                RetryableError { retry_after: Some(Duration::from_secs(seconds)), ..RetryableError::from("503") };
+            registry.finish_request(group, "http://a", &RequestOutcome::Failed(error), at(now)).unwrap();
             registry.gateway("http://a").unwrap().unwrap().backoff_until.unwrap()
         };
         assert_eq!(busy(100, 21), at(121));
         assert_eq!(busy(1, 22), at(121));
         assert_eq!(busy(u64::MAX, 400), at(700));
 
-        registry.settle(group, "http://a", &Settlement::Delivered { seq: 1 }, at(30)).unwrap();
+        registry.finish_request(group, "http://a", &RequestOutcome::Delivered { seq: 1 }, at(30)).unwrap();
         let gateway = registry.gateway("http://a").unwrap().unwrap();
         assert_eq!((gateway.failures, gateway.backoff_until, gateway.last_success), (0, None, Some(at(30))));
     }

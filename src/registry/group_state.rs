@@ -128,7 +128,7 @@ impl Expectations {
 
 /// What a run, or its registration, brings along for its group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct Declaration {
     /// What is expected of the job. What a run says outweighs what was registered.
     #[serde(default, with = "expectations_as_json")]
     pub expectations: Expectations,
@@ -145,7 +145,7 @@ pub struct Terms {
     pub withdraw_from: Vec<String>,
 }
 
-impl Terms {
+impl Declaration {
     /// Whether a run that ended so is deleted from where it was reported, instead of being reported.
     pub fn withdraw(&self, outcome: Outcome) -> bool {
         outcome == Outcome::Success && !self.withdraw_from.is_empty()
@@ -450,7 +450,7 @@ mod tests {
 
     #[test]
     fn terms_survive_their_json() {
-        let terms = Terms {
+        let declaration = Declaration {
             expectations: Expectations {
                 max_duration: Some(Duration::from_millis(1500)),
                 next_start: Some(at(5)),
@@ -460,9 +460,9 @@ mod tests {
             route: None,
             withdraw_from: vec!["http://a:9091".into()],
         };
-        let json = serde_json::to_string(&terms).unwrap();
-        assert_eq!(serde_json::from_str::<Terms>(&json).unwrap(), terms);
-        assert_eq!(serde_json::from_str::<Terms>("{\"later\":1}").unwrap(), Terms::default());
+        let json = serde_json::to_string(&declaration).unwrap();
+        assert_eq!(serde_json::from_str::<Declaration>(&json).unwrap(), declaration);
+        assert_eq!(serde_json::from_str::<Declaration>("{\"later\":1}").unwrap(), Declaration::default());
     }
 
     #[test]

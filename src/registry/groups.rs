@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::group_state::{
-    Expectations, GroupState, JobMetrics, LastRun, Past, Terms, expectations_as_json, key_of_labels,
+    Declaration, Expectations, GroupState, JobMetrics, LastRun, Past, expectations_as_json, key_of_labels,
 };
 use super::sql;
 use crate::grouping::{GroupingKey, LabelError};
@@ -31,7 +31,7 @@ pub struct Group {
     pub state: GroupState,
     /// The command of the run recorded last, empty where there was none.
     pub command: String,
-    /// [`Terms::route`] as it was last given.
+    /// [`Declaration::route`] as it was last given.
     pub route: Option<String>,
     /// Unregistered: it is kept only for what is still to be deleted elsewhere, and not shown.
     pub retired: bool,
@@ -51,18 +51,18 @@ pub(super) fn select(more: &str, tail: &str) -> String {
 
 impl Group {
     /// Takes over what a run brought along.
-    pub(super) fn expect(&mut self, terms: &Terms, now: SystemTime) {
-        self.expected = terms.expectations.clone();
+    pub(super) fn expect(&mut self, declaration: &Declaration, now: SystemTime) {
+        self.expected = declaration.expectations.clone();
         self.settle_expectations(now);
-        self.take_route(terms);
+        self.take_route(declaration);
         self.retired = false;
     }
 
     /// Takes over what a registration says.
-    pub(super) fn register(&mut self, terms: &Terms, now: SystemTime) {
-        self.registered = terms.expectations.clone();
+    pub(super) fn register(&mut self, declaration: &Declaration, now: SystemTime) {
+        self.registered = declaration.expectations.clone();
         self.settle_expectations(now);
-        self.take_route(terms);
+        self.take_route(declaration);
         self.retired = false;
         self.state.seq += 1;
     }
@@ -87,15 +87,15 @@ impl Group {
     }
 
     /// Takes over metrics that were pushed for the job, and where the group is to be; nothing else changes.
-    pub(super) fn push(&mut self, text: &str, replace: bool, terms: &Terms) {
-        self.take_route(terms);
+    pub(super) fn push(&mut self, text: &str, replace: bool, declaration: &Declaration) {
+        self.take_route(declaration);
         self.retired = false;
         self.state.push(text, replace);
     }
 
-    fn take_route(&mut self, terms: &Terms) {
-        if terms.route.is_some() {
-            self.route.clone_from(&terms.route);
+    fn take_route(&mut self, declaration: &Declaration) {
+        if declaration.route.is_some() {
+            self.route.clone_from(&declaration.route);
         }
     }
 }

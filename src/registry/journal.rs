@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 use self::format::Contents;
 pub use self::identity::new_run_id;
 use super::state_dir::{private_file, undo_umask};
-use super::{StateDir, Terms, Warning};
+use super::{Declaration, StateDir, Warning};
 use crate::exit_code;
 use crate::grouping::GroupingKey;
 use crate::record::{Outcome, RunId, RunRecord};
@@ -43,7 +43,7 @@ pub struct RunStart {
     /// When it started.
     pub started_at: SystemTime,
     /// What it brings along for its group.
-    pub terms: Terms,
+    pub declaration: Declaration,
 }
 
 /// How long an unlocked, unreadable file is taken for one that is just being written, by either direction of the clock.
@@ -98,7 +98,7 @@ impl Entry {
     }
 
     /// Notes that the run is still alive: where it is lost later, it was lost after this moment.
-    pub fn beat(&self, now: SystemTime) -> io::Result<()> {
+    pub fn heartbeat(&self, now: SystemTime) -> io::Result<()> {
         self.file.set_modified(now)
     }
 
@@ -136,21 +136,21 @@ impl Entry {
 pub struct Leftover {
     path: PathBuf,
     record: RunRecord,
-    terms: Terms,
+    declaration: Declaration,
 }
 
 impl Leftover {
     /// What is known of the run: the result it left behind, or [`Outcome::Lost`].
     ///
     /// A lost run has exit code 255, no resource use, and ended when it was last known to be alive: at its last
-    /// [`Entry::beat`], else when it started. Its duration is the time between, at least zero.
+    /// [`Entry::heartbeat`], else when it started. Its duration is the time between, at least zero.
     pub fn record(&self) -> &RunRecord {
         &self.record
     }
 
     /// What it brings along for its group.
-    pub fn terms(&self) -> &Terms {
-        &self.terms
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
     }
 
     /// Removes the file; only for runs that are in the database.
@@ -186,9 +186,11 @@ pub fn leftovers(dir: &StateDir, limit: Option<usize>, now: SystemTime) -> Lefto
         let Some(file) = OpenFile::at(&path).filter(|file| !file.is_held) else { continue };
         match examine(file, &name, now) {
             Seen::Vanished(start, last_seen) => {
-                found.runs.push(Leftover { path, record: lost(&start, last_seen), terms: start.terms });
+                found.runs.push(Leftover { path, record: lost(&start, last_seen), declaration: start.declaration });
             }
-            Seen::Finished(record, terms) => found.runs.push(Leftover { path, record: *record, terms: *terms }),
+            Seen::Finished(record, declaration) => {
+                found.runs.push(Leftover { path, record: *record, declaration: *declaration })
+            }
             Seen::Damaged(reason) => found.warnings.extend(set_aside(&path, &reason)),
             Seen::Running(_) | Seen::Ending | Seen::Unknown => {}
         }
@@ -219,7 +221,7 @@ enum Seen {
     /// Its result is written and its jobmon is about to hand it to the database itself.
     Ending,
     Vanished(Box<RunStart>, SystemTime),
-    Finished(Box<RunRecord>, Box<Terms>),
+    Finished(Box<RunRecord>, Box<Declaration>),
     /// Not a journal file, and nobody is writing it.
     Damaged(String),
     /// Gone meanwhile, being created, unreadable for us, or of a newer jobmon.
@@ -252,7 +254,7 @@ fn examine(OpenFile { mut file, is_held: held }: OpenFile, name: &str, now: Syst
     let last_seen = metadata.modified().unwrap_or(now);
     match Contents::parse(&bytes) {
         Ok(Contents::Newer) => Seen::Unknown,
-        Ok(Contents::Finished(record, terms)) if !held => Seen::Finished(record, terms),
+        Ok(Contents::Finished(record, declaration)) if !held => Seen::Finished(record, declaration),
         Ok(Contents::Finished(..)) => Seen::Ending,
         Ok(Contents::Started(start)) if held || identity::is_alive(&start.run_id) => Seen::Running(start),
         Ok(Contents::Started(start)) => Seen::Vanished(start, last_seen),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use super::{Registry, RunStart, StateDir, Terms, journal};
+use super::{Declaration, Registry, RunStart, StateDir, journal};
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::record::{Outcome, RunRecord};
 
@@ -54,7 +54,7 @@ pub(super) fn start(name: &str, seconds: u64) -> RunStart {
         grouping_key: key(name),
         command: format!("/usr/local/bin/{name} --all 'two words'"),
         started_at: at(seconds),
-        terms: Terms { destinations: Some(vec!["http://127.0.0.1:9091".into()]), ..Terms::default() },
+        declaration: Declaration { destinations: Some(vec!["http://127.0.0.1:9091".into()]), ..Declaration::default() },
     }
 }
 

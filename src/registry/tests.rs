@@ -8,8 +8,8 @@ use crate::record::Outcome;
 const A: &str = "http://a:9091";
 const B: &str = "http://b:9091";
 
-fn to(destinations: &[&str]) -> Terms {
-    Terms { destinations: Some(destinations.iter().map(|d| (*d).to_owned()).collect()), ..Terms::default() }
+fn to(destinations: &[&str]) -> Declaration {
+    Declaration { destinations: Some(destinations.iter().map(|d| (*d).to_owned()).collect()), ..Declaration::default() }
 }
 
 fn everything() -> Filter {
@@ -41,7 +41,7 @@ fn a_run_is_kept_whole() {
     assert_eq!(registry.output(&run.run_id).unwrap(), run.output_tail);
     let status = registry.groups().unwrap();
     assert_eq!(status.iter().map(|status| &status.group).collect::<Vec<_>>(), [&remembered.group]);
-    assert_eq!(status[0].copies.iter().map(|copy| copy.destination.as_str()).collect::<Vec<_>>(), [A]);
+    assert_eq!(status[0].replicas.iter().map(|replica| replica.destination.as_str()).collect::<Vec<_>>(), [A]);
     assert_eq!(status[0].group.command, run.command);
     assert_eq!(status[0].group.state.last_run.as_ref().unwrap().signal, Some(9));
 }
@@ -55,8 +55,12 @@ fn a_run_is_counted_once_however_often_it_is_reported() {
     let again = registry.remember(&run, &to(&[A, B]), at(120)).unwrap();
     assert!(first.counted && !again.counted);
     assert_eq!(again.group, first.group);
-    let copies = registry.group(&run.grouping_key).unwrap().unwrap().copies;
-    assert_eq!(copies.iter().map(|copy| copy.destination.as_str()).collect::<Vec<_>>(), [A], "nor sent elsewhere");
+    let replicas = registry.group(&run.grouping_key).unwrap().unwrap().replicas;
+    assert_eq!(
+        replicas.iter().map(|replica| replica.destination.as_str()).collect::<Vec<_>>(),
+        [A],
+        "nor sent elsewhere"
+    );
     assert_eq!(registry.runs(&everything()).unwrap().len(), 1);
 }
 
@@ -70,8 +74,8 @@ fn clocks_gone_mad_are_recorded_without_harm() {
         (run.started_at, run.ended_at, run.duration) = (time, time, Duration::MAX);
         let remembered = registry.remember(&run, &to(&[A]), time).unwrap();
         assert_eq!(remembered.group.state.last_run.unwrap().outcome, Outcome::Success);
-        registry.owed(Which::Payable, 10, time).unwrap();
-        registry.settle(remembered.group.id, A, &Settlement::Pending("down".into()), time).unwrap();
+        registry.pending_actions(PendingFilter::Actionable, 10, time).unwrap();
+        registry.finish_request(remembered.group.id, A, &RequestOutcome::Failed("down".into()), time).unwrap();
         registry.retain(&Retention::default(), time, Instant::now()).unwrap();
     }
     let runs = registry.groups().unwrap().remove(0).group.state;
@@ -127,8 +131,8 @@ fn what_is_left_in_the_journal_is_counted_once_and_removed() {
     assert!(again.runs.is_empty() && again.warnings.is_empty());
     let status = registry.group(&key("backup")).unwrap().unwrap();
     assert_eq!(status.group.state.counts.of(Outcome::Timeout), 1);
-    assert_eq!(status.copies[0].destination, "http://127.0.0.1:9091", "its terms are the group's");
-    assert_eq!(status.copies[0].standing(1), Standing::Pending);
+    assert_eq!(status.replicas[0].destination, "http://127.0.0.1:9091", "its declaration are the group's");
+    assert_eq!(status.replicas[0].status(1), ReplicaStatus::Pending);
     assert!(journal::leftovers(&temp.dir, None, at(300)).runs.is_empty());
 }
 
@@ -142,12 +146,12 @@ fn a_late_run_does_not_bring_back_what_was_cleared_or_unregistered() {
     };
     registry.remember(&record("cleared", 100, Outcome::Success), &to(&[A]), at(110)).unwrap();
     registry.cleared(&key("cleared"), A, at(120)).unwrap();
-    registry.register(&key("gone"), &Terms::default(), at(110)).unwrap();
+    registry.register(&key("gone"), &Declaration::default(), at(110)).unwrap();
     registry.unregister(&key("gone"), &[], at(120)).unwrap();
     late("cleared");
     late("gone");
     assert_eq!(registry.ingest(journal::leftovers(&temp.dir, None, at(200)).runs, at(200)).unwrap().runs.len(), 2);
-    assert_eq!(registry.owed(Which::All, 10, at(200)).unwrap(), []);
+    assert_eq!(registry.pending_actions(PendingFilter::All, 10, at(200)).unwrap(), []);
     assert_eq!(registry.groups().unwrap().len(), 1);
     assert_eq!(registry.runs(&everything()).unwrap().len(), 3);
 }
@@ -157,14 +161,14 @@ fn registered_expectations_last_until_a_run_says_otherwise() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let (hour, day) = (Some(Duration::from_secs(3600)), Some(Duration::from_secs(24 * 3600)));
-    let expecting = |max_duration, expected_interval| Terms {
+    let expecting = |max_duration, expected_interval| Declaration {
         expectations: Expectations { max_duration, expected_interval, ..Expectations::default() },
         ..to(&[A])
     };
     let registered = registry.register(&key("backup"), &expecting(hour, day), at(0)).unwrap();
     assert_eq!((registered.state.seq, registered.state.last_run), (1, None));
-    let run = |registry: &mut Registry, terms: &Terms| {
-        let remembered = registry.remember(&record("backup", 100, Outcome::Success), terms, at(110)).unwrap();
+    let run = |registry: &mut Registry, declaration: &Declaration| {
+        let remembered = registry.remember(&record("backup", 100, Outcome::Success), declaration, at(110)).unwrap();
         let expectations = remembered.group.state.expectations;
         (expectations.max_duration, expectations.expected_interval)
     };
@@ -177,7 +181,7 @@ fn registered_expectations_last_until_a_run_says_otherwise() {
 fn every_report_moves_the_time_of_the_next_run_whoever_knows_the_schedule() {
     let temp = Temp::new();
     let mut registry = temp.registry();
-    let hourly = |zone: &str| Terms {
+    let hourly = |zone: &str| Declaration {
         expectations: Expectations {
             schedule: Some(Due { cron: "30 * * * *".into(), zone: Some(zone.into()) }),
             ..Expectations::default()
@@ -189,8 +193,8 @@ fn every_report_moves_the_time_of_the_next_run_whoever_knows_the_schedule() {
     let registered = registry.register(&key("backup"), &hourly("UTC"), at(0)).unwrap();
     assert_eq!(registered.state.expectations.next_start, half_past(0));
     let plain = to(&[A]);
-    let mut run = |seconds, terms: &Terms| {
-        let remembered = registry.remember(&record("backup", seconds, Outcome::Success), terms, at(seconds + 10));
+    let mut run = |seconds, declaration: &Declaration| {
+        let remembered = registry.remember(&record("backup", seconds, Outcome::Success), declaration, at(seconds + 10));
         let group = registry.group(&key("backup")).unwrap().unwrap().group;
         assert_eq!(group.state, remembered.unwrap().group.state, "what is read back is what was said");
         group.state.expectations.next_start
@@ -249,19 +253,19 @@ fn an_unregistered_group_is_forgotten_and_deleted_everywhere() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = registry.remember(&record("backup", 100, Outcome::Success), &to(&[A, B]), at(110)).unwrap().group;
-    registry.settle(group.id, A, &Settlement::Delivered { seq: 1 }, at(111)).unwrap();
+    registry.finish_request(group.id, A, &RequestOutcome::Delivered { seq: 1 }, at(111)).unwrap();
     assert!(registry.unregister(&key("backup"), &[], at(120)).unwrap());
     assert!(!registry.unregister(&key("backup"), &[], at(120)).unwrap());
     assert!(!registry.unregister(&key("other"), &[], at(120)).unwrap());
     assert_eq!(registry.group(&key("backup")).unwrap(), None);
     assert_eq!(registry.groups().unwrap(), []);
-    let debts = registry.owed(Which::Payable, 10, at(130)).unwrap();
-    let errands: Vec<_> = debts.iter().map(|debt| (debt.errand, debt.copy.destination.as_str())).collect();
-    assert_eq!(errands, [(Errand::Delete, B), (Errand::Delete, A)], "A was spoken to more recently");
+    let debts = registry.pending_actions(PendingFilter::Actionable, 10, at(130)).unwrap();
+    let errands: Vec<_> = debts.iter().map(|debt| (debt.action, debt.replica.destination.as_str())).collect();
+    assert_eq!(errands, [(Action::Delete, B), (Action::Delete, A)], "A was spoken to more recently");
     for destination in [A, B] {
-        registry.settle(group.id, destination, &Settlement::Deleted, at(140)).unwrap();
+        registry.finish_request(group.id, destination, &RequestOutcome::Deleted, at(140)).unwrap();
     }
-    assert_eq!(registry.owed(Which::All, 10, at(150)).unwrap(), []);
+    assert_eq!(registry.pending_actions(PendingFilter::All, 10, at(150)).unwrap(), []);
 
     let again = registry.remember(&record("backup", 200, Outcome::Failure), &to(&[A]), at(210)).unwrap().group;
     assert_eq!((again.state.counts.total(), again.state.past), (1, Past::Known));
@@ -274,7 +278,7 @@ fn the_start_of_a_run_is_owed_before_its_end() {
     let mut registry = temp.registry();
     let status = registry.started(&start("backup", 100), at(101)).unwrap();
     assert_eq!((status.group.state.seq, status.group.state.last_start), (1, Some(at(100))));
-    assert_eq!(status.copies[0].standing(1), Standing::Pending);
+    assert_eq!(status.replicas[0].status(1), ReplicaStatus::Pending);
     assert_eq!(registry.runs(&everything()).unwrap(), []);
 }
 
@@ -293,30 +297,30 @@ fn an_error_is_a_line_that_names_the_file() {
 fn a_run_that_is_to_leave_no_trace_is_withdrawn_from_everywhere_unless_a_newer_one_is_known() {
     let temp = Temp::new();
     let mut registry = temp.registry();
-    let terms = Terms { withdraw_from: vec![A.into(), B.into()], ..to(&[A]) };
+    let declaration = Declaration { withdraw_from: vec![A.into(), B.into()], ..to(&[A]) };
     let late = |registry: &mut Registry, seconds: u64| {
-        let run = RunStart { terms: terms.clone(), ..start("ci", seconds) };
+        let run = RunStart { declaration: declaration.clone(), ..start("ci", seconds) };
         let entry = journal::Entry::begin(&temp.dir, &run).unwrap();
         entry.finish(&RunRecord { run_id: run.run_id, ..record("ci", seconds, Outcome::Success) }).unwrap();
         drop(entry);
         registry.ingest(journal::leftovers(&temp.dir, None, at(500)).runs, at(500)).unwrap();
     };
     let owed = |registry: &mut Registry| {
-        let debts = registry.owed(Which::All, 10, at(500)).unwrap();
-        let mut owed: Vec<_> = debts.into_iter().map(|debt| (debt.copy.destination, debt.errand)).collect();
+        let debts = registry.pending_actions(PendingFilter::All, 10, at(500)).unwrap();
+        let mut owed: Vec<_> = debts.into_iter().map(|debt| (debt.replica.destination, debt.action)).collect();
         owed.sort_by(|a, b| a.0.cmp(&b.0));
         owed
     };
-    let (push, delete) = ((A.to_owned(), Errand::Push), |url: &str| (url.to_owned(), Errand::Delete));
-    registry.remember(&record("ci", 100, Outcome::Failure), &terms, at(110)).unwrap();
+    let (push, delete) = ((A.to_owned(), Action::Push), |url: &str| (url.to_owned(), Action::Delete));
+    registry.remember(&record("ci", 100, Outcome::Failure), &declaration, at(110)).unwrap();
     assert_eq!(owed(&mut registry), std::slice::from_ref(&push));
     late(&mut registry, 50);
     assert_eq!(owed(&mut registry), std::slice::from_ref(&push), "the failure came after it");
     late(&mut registry, 150);
     assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
-    registry.remember(&record("ci", 200, Outcome::Timeout), &terms, at(210)).unwrap();
+    registry.remember(&record("ci", 200, Outcome::Timeout), &declaration, at(210)).unwrap();
     assert_eq!(owed(&mut registry), [push, delete(B)]);
-    registry.remember(&record("ci", 300, Outcome::Success), &terms, at(310)).unwrap();
+    registry.remember(&record("ci", 300, Outcome::Success), &declaration, at(310)).unwrap();
     assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
 }
 
@@ -325,7 +329,7 @@ fn a_rehearsal_changes_and_writes_nothing() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let log = || fs::read(temp.dir.path().join("registry.db-wal")).unwrap();
-    registry.remember(&record("known", 0, Outcome::Failure), &start("known", 0).terms, at(10)).unwrap();
+    registry.remember(&record("known", 0, Outcome::Failure), &start("known", 0).declaration, at(10)).unwrap();
     let before = (registry.groups().unwrap(), log());
     for name in ["known", "new"] {
         registry.rehearse(&start(name, 20), at(30)).unwrap();
@@ -336,9 +340,9 @@ fn a_rehearsal_changes_and_writes_nothing() {
     // It is over: others can write.
     let mut other = temp.registry();
     other.set_deadline(Instant::now());
-    other.remember(&record("new", 40, Outcome::Success), &start("new", 40).terms, at(50)).unwrap();
+    other.remember(&record("new", 40, Outcome::Success), &start("new", 40).declaration, at(50)).unwrap();
     // And what was compiled for it does what it should afterwards.
-    registry.remember(&record("known", 60, Outcome::Success), &start("known", 60).terms, at(70)).unwrap();
+    registry.remember(&record("known", 60, Outcome::Success), &start("known", 60).declaration, at(70)).unwrap();
     assert_eq!(registry.runs(&runs).unwrap().len(), 3);
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::beside::{Beside, Ended, beside_job};
 use super::monitor::{ANNOUNCE_AFTER, Monitor, PREPARE_AFTER, REGISTRY_PATIENCE, Step};
-use crate::delivery::{Courier, Delivery, Failure, Patience};
+use crate::delivery::{BackoffPolicy, Delivery, Failure, Reconciler};
 use crate::registry::{RegistryError, StateDir};
 use crate::supervise::{self, Job, Moment};
 
@@ -58,13 +58,13 @@ impl Monitor<'_> {
                 tracing::debug!("{error}");
             }
         }
-        let homes = self.start.terms.destinations.clone().unwrap_or_default();
+        let homes = self.start.declaration.destinations.clone().unwrap_or_default();
         if homes.is_empty() {
             return None;
         }
         // An answer that is still to come when the job ends is worth nothing.
         let allowance = Allowance { whole: ANNOUNCE_AFTER.saturating_sub(PREPARE_AFTER), grace: Duration::ZERO };
-        self.beside(job, allowance, async |courier, deadline| courier.call_at(&homes, deadline).await)?.ended
+        self.beside(job, allowance, async |reconciler, deadline| reconciler.preconnect(&homes, deadline).await)?.ended
     }
 
     /// The job takes a while: makes its start durable and tells the gateways. False if that has to be done again.
@@ -84,7 +84,7 @@ impl Monitor<'_> {
         }
         let key = self.start.grouping_key.clone();
         let Some(Beside { done, ended }) =
-            self.push_beside(job, async |courier, deadline| courier.deliver(&key, deadline).await)
+            self.push_beside(job, async |reconciler, deadline| reconciler.deliver(&key, deadline).await)
         else {
             return (false, None);
         };
@@ -115,7 +115,7 @@ impl Monitor<'_> {
     /// Says that the run is still alive: in the journal, and to the gateways.
     fn beat(&mut self, job: &mut Job) -> Option<Ended> {
         if let Some(entry) = &self.entry
-            && let Err(error) = entry.beat(SystemTime::now())
+            && let Err(error) = entry.heartbeat(SystemTime::now())
         {
             tracing::debug!("journal: {error}");
         }
@@ -125,11 +125,11 @@ impl Monitor<'_> {
         let key = self.start.grouping_key.clone();
         let urls = self.route.gateways.clone();
         // First, because one that was restarted is owed more than a sign of life.
-        let work = self.push_beside(job, async |courier, deadline| {
-            for url in courier.due_sightings(&urls, deadline)? {
-                courier.look_at(url, deadline).await?;
+        let work = self.push_beside(job, async |reconciler, deadline| {
+            for url in reconciler.due_restart_checks(&urls, deadline)? {
+                reconciler.check_for_restart(url, deadline).await?;
             }
-            courier.beat(&key, deadline).await
+            reconciler.heartbeat(&key, deadline).await
         });
         work.and_then(|work| work.ended)
     }
@@ -144,11 +144,11 @@ impl Monitor<'_> {
         }
     }
 
-    /// Lets a courier push beside the job, within the time for one delivery. None if there is nothing to do it with.
+    /// Lets a reconciler push beside the job, within the time for one delivery. None if there is nothing to do it with.
     fn push_beside<T>(
         &mut self,
         job: &mut Job,
-        work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
+        work: impl AsyncFnOnce(&mut Reconciler<'_>, Instant) -> Result<T, RegistryError>,
     ) -> Option<Beside<T>> {
         let whole = self.config.push_timeout;
         let Beside { done, ended } = self.beside(job, Allowance { whole, grace: whole / GRACE_SHARE }, work)?;
@@ -159,20 +159,21 @@ impl Monitor<'_> {
         Some(Beside { done, ended })
     }
 
-    /// Lets a courier do `work` beside the job. None if there is nothing to do it with.
+    /// Lets a reconciler do `work` beside the job. None if there is nothing to do it with.
     fn beside<T>(
         &mut self,
         job: &mut Job,
         allowance: Allowance,
-        work: impl AsyncFnOnce(&mut Courier<'_>, Instant) -> Result<T, RegistryError>,
+        work: impl AsyncFnOnce(&mut Reconciler<'_>, Instant) -> Result<T, RegistryError>,
     ) -> Option<Beside<Result<T, RegistryError>>> {
         self.build_driver();
         let (Some(state), Some(registry), Some(driver)) = (&self.state, &mut self.registry, &self.driver) else {
             return None;
         };
         let state: &StateDir = state;
-        let mut courier = Courier::new(state, registry, &mut self.clients, Patience::RespectBackoff, REGISTRY_PATIENCE);
+        let mut reconciler =
+            Reconciler::new(state, registry, &mut self.clients, BackoffPolicy::Respect, REGISTRY_PATIENCE);
         let deadline = Instant::now() + allowance.whole;
-        Some(beside_job(driver, job, allowance.grace, work(&mut courier, deadline)))
+        Some(beside_job(driver, job, allowance.grace, work(&mut reconciler, deadline)))
     }
 }

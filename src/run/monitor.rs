@@ -68,7 +68,7 @@ impl<'a> Monitor<'a> {
             grouping_key: config.grouping_key.clone(),
             command: settings::in_words(command),
             started_at: SystemTime::now(),
-            terms,
+            declaration: terms,
         };
         Self {
             config,

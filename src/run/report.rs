@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::beside::until_stopped;
 use super::monitor::Monitor;
 use super::{metrics_file, settings};
-use crate::delivery::unrecorded::{self, Unrecorded};
-use crate::delivery::{Courier, Delivery, Failure, Patience};
+use crate::delivery::stateless::{self, StatelessReport};
+use crate::delivery::{BackoffPolicy, Delivery, Failure, Reconciler};
 use crate::logging;
 use crate::record::{Outcome, RunRecord, SuccessCodes};
 use crate::registry::{GroupState, Registry, RegistryError, StateDir, journal};
@@ -113,7 +113,7 @@ impl Monitor<'_> {
         let (Some(state), Some(registry)) = (&self.state, &mut self.registry) else { return Ok(()) };
         let now = SystemTime::now();
         ingest_leftovers(state, registry, now);
-        let remembered = registry.remember(record, &self.start.terms, now)?;
+        let remembered = registry.remember(record, &self.start.declaration, now)?;
         for warning in registry.take_warnings() {
             tracing::warn!("{warning}");
         }
@@ -143,32 +143,33 @@ impl Monitor<'_> {
         let deliveries = match (kept, &self.state, &mut self.registry) {
             (Kept::Registry, Some(dir), Some(registry)) => {
                 let patience = self.config.push_timeout;
-                let mut courier = Courier::new(dir, registry, clients, Patience::RespectBackoff, patience);
+                let mut reconciler = Reconciler::new(dir, registry, clients, BackoffPolicy::Respect, patience);
                 let work = async {
                     // Which are due is seen from their last answer, so before the next one.
-                    let due = courier.due_sightings(&route.gateways, deadline)?;
-                    let deliveries = courier.deliver(key, deadline).await?;
+                    let due = reconciler.due_restart_checks(&route.gateways, deadline)?;
+                    let deliveries = reconciler.deliver(key, deadline).await?;
                     if deliveries.iter().all(Delivery::is_held) {
                         for url in due {
-                            courier.look_at(url, deadline).await?;
+                            reconciler.check_for_restart(url, deadline).await?;
                         }
-                        courier.pay_some(deadline).await?;
+                        reconciler.flush_some(deadline).await?;
                     }
                     Ok::<_, RegistryError>(deliveries)
                 };
                 until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
             }
-            (_, dir, _) if self.start.terms.withdraw(record.outcome) => {
-                let everywhere = &self.start.terms.withdraw_from;
-                let work = async { Ok(unrecorded::withdraw(clients, dir.as_ref(), key, everywhere, deadline).await) };
+            (_, dir, _) if self.start.declaration.withdraw(record.outcome) => {
+                let everywhere = &self.start.declaration.withdraw_from;
+                let work = async { Ok(stateless::withdraw(clients, dir.as_ref(), key, everywhere, deadline).await) };
                 until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
             }
             (kept, dir, _) => {
-                let state = GroupState::of_one_run(record, self.start.terms.expectations.clone(), SystemTime::now());
-                let homes = self.start.terms.destinations.as_deref().unwrap_or_default();
+                let state =
+                    GroupState::of_one_run(record, self.start.declaration.expectations.clone(), SystemTime::now());
+                let homes = self.start.declaration.destinations.as_deref().unwrap_or_default();
                 let is_spooled = kept == Kept::Journal;
-                let run = Unrecorded { key, state: &state, homes, route, is_spooled };
-                let work = async { Ok(unrecorded::deliver(clients, dir.as_ref(), run, deadline).await) };
+                let run = StatelessReport { key, state: &state, homes, route, is_spooled };
+                let work = async { Ok(stateless::deliver(clients, dir.as_ref(), run, deadline).await) };
                 until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
             }
         };

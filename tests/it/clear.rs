@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
-use jobmon::registry::{Errand, Registry, Settlement, StateDir, Terms, Want, Which};
+use jobmon::registry::{Action, Declaration, Desired, PendingFilter, Registry, RequestOutcome, StateDir};
 
 use crate::harness::{Certificates, Nginx, Pushgateway, http};
 use crate::janitor_support::{ByHand as _, Jobmon, Server, answer, labels, wait_until};
@@ -498,12 +498,13 @@ fn the_registry_learns_what_was_cleared_and_a_host_without_one_gets_none() {
     };
     let name = (LabelName::new("script_name").unwrap(), LabelValue::new("mine").unwrap());
     let key = GroupingKey::new(LabelValue::new("j").unwrap(), [name]);
-    let terms = Terms { destinations: Some(vec![url.clone()]), ..Terms::default() };
-    open().register(&key, &terms, SystemTime::now()).unwrap();
+    let declaration = Declaration { destinations: Some(vec![url.clone()]), ..Declaration::default() };
+    open().register(&key, &declaration, SystemTime::now()).unwrap();
     jobmon.run(&["clear", "-g", &url, "--job", "j"]).quietly(0);
     let status = open().group(&key).unwrap().unwrap();
-    let wanted: Vec<(&str, Want)> = status.copies.iter().map(|copy| (copy.destination.as_str(), copy.want)).collect();
-    assert_eq!(wanted, [(url.as_str(), Want::Cleared)]);
+    let wanted: Vec<(&str, Desired)> =
+        status.replicas.iter().map(|replica| (replica.destination.as_str(), replica.desired)).collect();
+    assert_eq!(wanted, [(url.as_str(), Desired::Cleared)]);
     assert_eq!(open().groups().unwrap().len(), 1, "the group of another host is not made known here");
 
     let other = Jobmon::new();
@@ -523,9 +524,11 @@ fn a_run_that_is_delivered_just_before_the_deletion_is_owed_again() {
     let deliver = move |url: &str| {
         let (folder, _) = StateDir::open(&state).unwrap();
         let mut registry = Registry::open(&folder, Instant::now() + Duration::from_secs(10)).unwrap().0;
-        let terms = Terms { destinations: Some(vec![url.to_owned()]), ..Terms::default() };
-        let group = registry.register(&key, &terms, SystemTime::now()).unwrap();
-        registry.settle(group.id, url, &Settlement::Delivered { seq: group.state.seq }, SystemTime::now()).unwrap();
+        let declaration = Declaration { destinations: Some(vec![url.to_owned()]), ..Declaration::default() };
+        let group = registry.register(&key, &declaration, SystemTime::now()).unwrap();
+        registry
+            .finish_request(group.id, url, &RequestOutcome::Delivered { seq: group.state.seq }, SystemTime::now())
+            .unwrap();
         registry
     };
     let own_url = Arc::new(OnceLock::<String>::new());
@@ -540,9 +543,9 @@ fn a_run_that_is_delivered_just_before_the_deletion_is_owed_again() {
     let mut registry = deliver(&proxy.url);
     jobmon.run(&["clear", "-g", &proxy.url, "--job", "j"]).quietly(0);
     assert_eq!(gateway.groups_there(), Vec::new());
-    let owed = registry.owed(Which::All, usize::MAX, SystemTime::now()).unwrap();
-    let owed: Vec<_> = owed.iter().map(|debt| (debt.copy.destination.as_str(), debt.errand)).collect();
-    assert_eq!(owed, [(proxy.url.as_str(), Errand::Push)]);
+    let owed = registry.pending_actions(PendingFilter::All, usize::MAX, SystemTime::now()).unwrap();
+    let owed: Vec<_> = owed.iter().map(|debt| (debt.replica.destination.as_str(), debt.action)).collect();
+    assert_eq!(owed, [(proxy.url.as_str(), Action::Push)]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jobmon::record::Outcome;
 use jobmon::registry::history::PastRun;
-use jobmon::registry::{Errand, Filter, Registry, StateDir, Which};
+use jobmon::registry::{Action, Filter, PendingFilter, Registry, StateDir};
 use serde_json::Value;
 
 use crate::harness::sandbox::Run;
@@ -58,10 +58,10 @@ impl Host {
 
     /// What is owed, as `push URL` and `delete URL`, sorted.
     pub fn owed(&self) -> Vec<String> {
-        let debts = self.registry().owed(Which::All, usize::MAX, SystemTime::now()).unwrap();
-        let word = |errand| if errand == Errand::Push { "push" } else { "delete" };
+        let debts = self.registry().pending_actions(PendingFilter::All, usize::MAX, SystemTime::now()).unwrap();
+        let word = |errand| if errand == Action::Push { "push" } else { "delete" };
         let mut owed: Vec<_> =
-            debts.iter().map(|debt| format!("{} {}", word(debt.errand), debt.copy.destination)).collect();
+            debts.iter().map(|debt| format!("{} {}", word(debt.action), debt.replica.destination)).collect();
         owed.sort();
         owed
     }

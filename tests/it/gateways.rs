@@ -289,8 +289,8 @@ fn spellings_of_one_gateway_are_one_and_a_path_is_part_of_it() {
     host.run(&by_ref(&spellings), "job", &["--spread", "all"], &["true"]).run();
     assert_eq!(runs(&gateway, "job")["success"], 1.0);
     let groups = host.registry().groups().unwrap();
-    let copies: Vec<&str> = groups[0].copies.iter().map(|copy| copy.destination.as_str()).collect();
-    assert_eq!(copies, [url]);
+    let destinations: Vec<&str> = groups[0].replicas.iter().map(|replica| replica.destination.as_str()).collect();
+    assert_eq!(destinations, [url]);
 }
 
 /// The same where only the gateway itself can tell: what is deleted by one of its names is gone by the other.
@@ -414,7 +414,7 @@ fn a_deletion_that_was_given_up_is_remembered() {
     let is_remembered = |name: &str| {
         let mut groups = host.registry().groups().unwrap().into_iter();
         let group = groups.find(|group| group.group.key.script_name() == name).unwrap();
-        group.copies.iter().any(|copy| copy.destination == proxy.url() && copy.abandoned)
+        group.replicas.iter().any(|replica| replica.destination == proxy.url() && replica.abandoned)
     };
     assert!(is_remembered("job"));
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::record::{Outcome, RunRecord};
 use jobmon::registry::metrics::{FAMILIES, Presence, Write, encode, families, with_labels};
-use jobmon::registry::{Expectations, Registry, RunStart, StateDir, Terms, journal};
+use jobmon::registry::{Declaration, Expectations, Registry, RunStart, StateDir, journal};
 use proptest::prelude::*;
 
 use crate::harness::Sandbox;
@@ -116,13 +116,13 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let (dir, _) = StateDir::open(folder.path()).unwrap();
         let (mut registry, _) = Registry::open(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
-        let terms = Terms { expectations, ..Terms::default() };
+        let declaration = Declaration { expectations, ..Declaration::default() };
         let start = RunStart {
             run_id: runs[0].run_id.clone(),
             grouping_key: key(),
             command: "x".into(),
             started_at: runs[0].started_at,
-            terms: terms.clone(),
+            declaration: declaration.clone(),
         };
         let mut state = registry.started(&start, runs[0].started_at).unwrap().group;
         if known {
@@ -133,7 +133,7 @@ proptest! {
             .filter(|name| FAMILIES.iter().any(|f| f.name == name && f.presence == Presence::Configured))
             .collect();
         for run in &runs {
-            let state = registry.remember(run, &terms, run.ended_at).unwrap().group.state;
+            let state = registry.remember(run, &declaration, run.ended_at).unwrap().group.state;
             let (families, write) = families(&state, running);
             let text = encode(&families);
             let names = check_text(&text);

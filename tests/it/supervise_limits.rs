@@ -4,7 +4,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Stdio;
 
 use jobmon::record::Outcome;
-use jobmon::registry::Which;
+use jobmon::registry::PendingFilter;
 
 use crate::harness::Faults;
 use crate::harness::faults::Behaviour;
@@ -336,7 +336,7 @@ fn a_stop_signal_during_the_delivery_ends_it_and_the_result_is_kept() {
     running.signal(libc::SIGTERM);
     assert_eq!(running.end().code(), Some(3));
     assert_eq!(history.run().exit_code, 3);
-    let owed = history.registry().owed(Which::All, 9, std::time::SystemTime::now()).unwrap();
+    let owed = history.registry().pending_actions(PendingFilter::All, 9, std::time::SystemTime::now()).unwrap();
     assert_eq!(owed.len(), 1);
 }
 
@@ -363,7 +363,7 @@ fn a_second_stop_signal_ends_jobmon_and_the_result_is_kept() {
         let status = eventually("the end", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(4), "{output:?}");
         assert_eq!((history.run().outcome, history.run().exit_code), (Outcome::Failure, 4));
-        let owed = history.registry().owed(Which::All, 9, std::time::SystemTime::now()).unwrap();
+        let owed = history.registry().pending_actions(PendingFilter::All, 9, std::time::SystemTime::now()).unwrap();
         assert_eq!(owed.len(), 1, "{output:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
-use crate::registry::{GroupStatus, Registry, Settlement, StateDir};
+use crate::registry::{GroupStatus, Registry, RequestOutcome, StateDir};
 use crate::sinks::pushgateway::RawKey;
 
 /// How long other processes may hold the registry.
@@ -57,7 +57,7 @@ impl Cleared {
         registry.set_deadline(Instant::now() + PATIENCE);
         let settled = registry.group(&key).and_then(|status| match status {
             Some(GroupStatus { group, .. }) => {
-                registry.settle(group.id, destination, &Settlement::Deleted, SystemTime::now())
+                registry.finish_request(group.id, destination, &RequestOutcome::Deleted, SystemTime::now())
             }
             None => Ok(()),
         });

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::commands::list::patience;
 use crate::config::Config;
-use crate::delivery::{Clients, Courier, Patience};
+use crate::delivery::{BackoffPolicy, Clients, Reconciler};
 use crate::doctor::healing::Step;
 use crate::grouping::GroupingKey;
 use crate::janitor::apply::{self, Event, apply};
@@ -112,19 +112,19 @@ async fn exorcise(client: &Client, keys: &[GroupingKey], patience: Duration) -> 
 fn flush(config: &Config, driver: &Driver, restarted: &[String]) -> Result<String, String> {
     let (dir, mut registry) = open(config)?;
     let mut clients = Clients::new(config);
-    let mut courier = Courier::new(&dir, &mut registry, &mut clients, Patience::TryEachOnce, REGISTRY_PATIENCE);
+    let mut reconciler = Reconciler::new(&dir, &mut registry, &mut clients, BackoffPolicy::Ignore, REGISTRY_PATIENCE);
     let flushed = driver.block_on(async {
         for gateway in restarted {
-            courier.look_at(gateway, Instant::now() + patience(config)).await?;
+            reconciler.check_for_restart(gateway, Instant::now() + patience(config)).await?;
         }
-        courier.flush().await
+        reconciler.flush().await
     });
     let flushed = flushed.map_err(|error| error.to_string())?;
     match flushed.left.first() {
         None => Ok(format!("sent {}, nothing is owed", flushed.groups)),
-        Some(debt) => {
-            let reason = debt.copy.last_error.as_deref().unwrap_or("not tried yet");
-            let (group, destination) = (&debt.group.key, &debt.copy.destination);
+        Some(pending) => {
+            let reason = pending.replica.last_error.as_deref().unwrap_or("not tried yet");
+            let (group, destination) = (&pending.group.key, &pending.replica.destination);
             Err(format!("{} still owed, {group} to {destination}: {reason}", flushed.left.len()))
         }
     }

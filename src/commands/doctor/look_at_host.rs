@@ -13,7 +13,7 @@ use crate::config::{Config, Origin, show};
 use crate::delivery::route::Destination;
 use crate::doctor::OwnGroup;
 use crate::doctor::host::{Contents, Debt, Folder, Host, Registry as Seen, State};
-use crate::registry::{GroupStatus, Registry, RegistryError, Standing, StateDir, Want, Which, journal};
+use crate::registry::{Desired, GroupStatus, PendingFilter, Registry, RegistryError, ReplicaStatus, StateDir, journal};
 
 /// How long other processes may keep the registry busy.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ fn contents(
     let (mut registry, warnings) = Registry::open(dir, Instant::now() + REGISTRY_PATIENCE)?;
     let damage = registry.damage()?;
     let groups = registry.groups()?;
-    let debts = registry.owed(Which::All, usize::MAX, now)?;
+    let debts = registry.pending_actions(PendingFilter::All, usize::MAX, now)?;
     for gateway in registry.gateways()? {
         start_times.extend(gateway.start_time.map(|start_time| (gateway.url, start_time)));
     }
@@ -135,10 +135,10 @@ fn contents(
             .into_iter()
             .map(|debt| Debt {
                 group: debt.group.key.to_string(),
-                destination: debt.copy.destination,
-                since: debt.copy.owed_since.unwrap_or(now),
-                attempts: debt.copy.attempts,
-                reason: debt.copy.last_error,
+                destination: debt.replica.destination,
+                since: debt.replica.owed_since.unwrap_or(now),
+                attempts: debt.replica.attempts,
+                reason: debt.replica.last_error,
             })
             .collect(),
     })
@@ -146,20 +146,22 @@ fn contents(
 
 /// What destinations refused for good: group, destination, words.
 fn rejected(status: &GroupStatus) -> Vec<(String, String, String)> {
-    let copies = status.copies.iter().filter(|copy| copy.standing(status.group.state.seq) == Standing::Rejected);
-    let words = |copy: &crate::registry::Copy| copy.last_error.clone().unwrap_or_default();
-    copies.map(|copy| (status.group.key.to_string(), copy.destination.clone(), words(copy))).collect()
+    let replicas =
+        status.replicas.iter().filter(|replica| replica.status(status.group.state.seq) == ReplicaStatus::Rejected);
+    let words = |replica: &crate::registry::Replica| replica.last_error.clone().unwrap_or_default();
+    replicas.map(|replica| (status.group.key.to_string(), replica.destination.clone(), words(replica))).collect()
 }
 
 /// Where the group is or should be.
 fn own(status: &GroupStatus) -> Vec<OwnGroup> {
-    let copies = status.copies.iter().filter(|copy| copy.want == Want::Present || copy.delivered_seq > 0);
-    let gateways = copies.filter_map(|copy| match Destination::from_name(&copy.destination) {
+    let replicas =
+        status.replicas.iter().filter(|replica| replica.desired == Desired::Present || replica.delivered_seq > 0);
+    let gateways = replicas.filter_map(|replica| match Destination::from_name(&replica.destination) {
         Destination::Gateway(gateway) => Some(OwnGroup {
             key: status.group.key.clone(),
             gateway,
-            delivered: copy.standing(status.group.state.seq) == Standing::Delivered,
-            settled_at: copy.settled_at,
+            delivered: replica.status(status.group.state.seq) == ReplicaStatus::Delivered,
+            settled_at: replica.settled_at,
         }),
         Destination::Textfiles(_) => None,
     });
@@ -171,6 +173,7 @@ fn moments(status: &GroupStatus) -> Vec<SystemTime> {
     let state = &status.group.state;
     let last_end = state.last_run.as_ref().map(|run| run.ended_at);
     let of_state = [state.last_start, state.last_success, state.last_failure, last_end];
-    let of_copies = status.copies.iter().flat_map(|copy| [copy.owed_since, copy.last_attempt, copy.settled_at]);
+    let of_copies =
+        status.replicas.iter().flat_map(|replica| [replica.owed_since, replica.last_attempt, replica.settled_at]);
     of_state.into_iter().chain(of_copies).flatten().collect()
 }

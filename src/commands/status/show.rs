@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::labels::{differing, seconds};
 use crate::grouping::GroupingKey;
 use crate::record::Outcome;
-use crate::registry::{Copy, Filter, GroupState, GroupStatus, RunStart, Standing};
+use crate::registry::{Filter, GroupState, GroupStatus, Replica, ReplicaStatus, RunStart};
 use crate::render::{Align, Column, Table, age_text, ago, duration};
 
 /// Groups at one moment.
@@ -24,7 +24,7 @@ pub struct Row {
     key: GroupingKey,
     command: String,
     state: GroupState,
-    copies: Vec<Copy>,
+    replicas: Vec<Replica>,
     /// When its runs in progress have started, oldest first.
     running: Vec<SystemTime>,
 }
@@ -41,8 +41,8 @@ impl Status {
     /// Takes in what `filter` selects; a run in progress may be the first that is heard of its group.
     pub fn collect(&mut self, groups: Vec<GroupStatus>, running: Vec<RunStart>, filter: &Filter) {
         let mut rows: BTreeMap<GroupingKey, Row> = BTreeMap::new();
-        for GroupStatus { group, copies } in groups.into_iter().filter(|status| filter.selects(&status.group.key)) {
-            let row = Row { key: group.key, command: group.command, state: group.state, copies, running: Vec::new() };
+        for GroupStatus { group, replicas } in groups.into_iter().filter(|status| filter.selects(&status.group.key)) {
+            let row = Row { key: group.key, command: group.command, state: group.state, replicas, running: Vec::new() };
             rows.insert(row.key.clone(), row);
         }
         for run in running.into_iter().filter(|run| filter.selects(&run.grouping_key)) {
@@ -50,7 +50,7 @@ impl Status {
                 key: run.grouping_key,
                 command: run.command,
                 state: GroupState::default(),
-                copies: Vec::new(),
+                replicas: Vec::new(),
                 running: Vec::new(),
             });
             row.running.push(run.started_at);
@@ -105,14 +105,14 @@ impl Status {
 
     /// One word for all destinations: the one that most needs somebody's attention.
     fn delivered(&self, row: &Row) -> String {
-        let is = |standing| row.copies.iter().any(|copy| copy.standing(row.state.seq) == standing);
-        if is(Standing::Rejected) {
+        let is = |standing| row.replicas.iter().any(|replica| replica.status(row.state.seq) == standing);
+        if is(ReplicaStatus::Rejected) {
             "rejected".to_owned()
-        } else if is(Standing::Pending) {
-            let since = row.copies.iter().filter(|copy| copy.standing(row.state.seq) == Standing::Pending);
-            let since = since.filter_map(|copy| copy.owed_since).min();
+        } else if is(ReplicaStatus::Pending) {
+            let since = row.replicas.iter().filter(|replica| replica.status(row.state.seq) == ReplicaStatus::Pending);
+            let since = since.filter_map(|replica| replica.owed_since).min();
             format!("pending {}", since.map(|since| self.age(since)).unwrap_or_default()).trim_end().to_owned()
-        } else if is(Standing::Delivered) {
+        } else if is(ReplicaStatus::Delivered) {
             "yes".to_owned()
         } else {
             "-".to_owned()
@@ -127,13 +127,13 @@ impl Status {
     fn owed_table(&self, width: Option<usize>) -> String {
         let mut lines: BTreeMap<Owed<'_>, (Vec<&str>, Option<SystemTime>)> = BTreeMap::new();
         for row in &self.rows {
-            for copy in &row.copies {
-                let Some(what) = errand(copy.standing(row.state.seq)) else { continue };
-                let why = copy.last_error.as_deref().unwrap_or("not tried yet");
-                let owed = Owed { destination: &copy.destination, what, why };
+            for replica in &row.replicas {
+                let Some(what) = errand(replica.status(row.state.seq)) else { continue };
+                let why = replica.last_error.as_deref().unwrap_or("not tried yet");
+                let owed = Owed { destination: &replica.destination, what, why };
                 let (names, since) = lines.entry(owed).or_default();
                 names.push(row.key.script_name());
-                *since = [*since, copy.owed_since].into_iter().flatten().min();
+                *since = [*since, replica.owed_since].into_iter().flatten().min();
             }
         }
         if lines.is_empty() {
@@ -161,13 +161,13 @@ impl Status {
     }
 }
 
-/// What is to be done where a copy stands so.
-fn errand(standing: Standing) -> Option<&'static str> {
+/// What is to be done where a replica stands so.
+fn errand(standing: ReplicaStatus) -> Option<&'static str> {
     match standing {
-        Standing::Pending => Some("push"),
-        Standing::Rejected => Some("refused"),
-        Standing::Stray => Some("delete"),
-        Standing::Delivered | Standing::Gone => None,
+        ReplicaStatus::Pending => Some("push"),
+        ReplicaStatus::Rejected => Some("refused"),
+        ReplicaStatus::Stale => Some("delete"),
+        ReplicaStatus::Delivered | ReplicaStatus::Gone => None,
     }
 }
 
@@ -189,19 +189,19 @@ impl Row {
                 "max_resident_bytes": run.max_resident_bytes,
             })
         });
-        let copies: Vec<Value> = self
-            .copies
+        let replicas: Vec<Value> = self
+            .replicas
             .iter()
-            .filter(|copy| copy.standing(state.seq) != Standing::Gone)
-            .map(|copy| {
+            .filter(|replica| replica.status(state.seq) != ReplicaStatus::Gone)
+            .map(|replica| {
                 json!({
-                    "destination": copy.destination,
-                    "delivered": copy.standing(state.seq) == Standing::Delivered,
-                    "owed": errand(copy.standing(state.seq)),
-                    "owed_since_seconds": copy.owed_since.map(seconds),
-                    "attempts": copy.attempts,
-                    "last_attempt_time_seconds": copy.last_attempt.map(seconds),
-                    "last_error": copy.last_error,
+                    "destination": replica.destination,
+                    "delivered": replica.status(state.seq) == ReplicaStatus::Delivered,
+                    "owed": errand(replica.status(state.seq)),
+                    "owed_since_seconds": replica.owed_since.map(seconds),
+                    "attempts": replica.attempts,
+                    "last_attempt_time_seconds": replica.last_attempt.map(seconds),
+                    "last_error": replica.last_error,
                 })
             })
             .collect();
@@ -214,7 +214,7 @@ impl Row {
             "consecutive_failures": state.consecutive_failures,
             "runs": runs,
             "running_since_seconds": self.running.iter().copied().map(seconds).collect::<Vec<_>>(),
-            "destinations": copies,
+            "destinations": replicas,
         })
     }
 }

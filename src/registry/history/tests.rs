@@ -1,9 +1,9 @@
 use super::*;
 use crate::registry::testing::{Temp, at, key, record, soon};
-use crate::registry::{Registry, Terms};
+use crate::registry::{Declaration, Registry};
 
 fn remember(registry: &mut Registry, name: &str, seconds: u64, outcome: Outcome) {
-    registry.remember(&record(name, seconds, outcome), &Terms::default(), at(seconds + 10)).unwrap();
+    registry.remember(&record(name, seconds, outcome), &Declaration::default(), at(seconds + 10)).unwrap();
 }
 
 fn list(registry: &mut Registry, labels: &[(&str, &str)], outcomes: &[Outcome], limit: usize) -> Vec<String> {
@@ -106,10 +106,10 @@ fn retention_takes_what_is_old_and_what_is_too_much() {
         run
     };
     for second in 0..450 {
-        registry.remember(&with_output("a", second), &Terms::default(), at(second + 10)).unwrap();
+        registry.remember(&with_output("a", second), &Declaration::default(), at(second + 10)).unwrap();
     }
     for second in 450..460 {
-        registry.remember(&with_output("b", second), &Terms::default(), at(second + 10)).unwrap();
+        registry.remember(&with_output("b", second), &Declaration::default(), at(second + 10)).unwrap();
     }
     let state = registry.group(&key("a")).unwrap().unwrap().group.state;
     let retention = Retention { max_age: Duration::from_secs(200), runs_per_group: 150, outputs_per_group: 5 };
@@ -150,7 +150,7 @@ fn retention_is_due_seldom_and_whatever_the_clock_does() {
     let mut run = 0;
     let mut due = |registry: &mut Registry, now| {
         run += 1;
-        registry.remember(&record("a", run, Outcome::Success), &Terms::default(), now).unwrap().retention_due
+        registry.remember(&record("a", run, Outcome::Success), &Declaration::default(), now).unwrap().retention_due
     };
     let day = 24 * 3600;
     assert!(due(&mut registry, at(0)), "never done before");
@@ -174,7 +174,7 @@ fn a_clock_that_leaps_takes_no_history_with_it() {
     let years = 20 * 365 * 24 * 3600;
     let present = years;
     let mut run = |clock: u64| {
-        registry.remember(&record("a", clock, Outcome::Success), &Terms::default(), at(clock)).unwrap();
+        registry.remember(&record("a", clock, Outcome::Success), &Declaration::default(), at(clock)).unwrap();
         registry.retain(&retention, at(clock + 10), soon()).unwrap();
         registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap().len()
     };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
-use super::super::{Terms, group_state::key_of_labels};
+use super::super::{Declaration, group_state::key_of_labels};
 use super::RunStart;
 use crate::record::{AttemptRecord, Outcome, RunId, RunRecord};
 
@@ -26,7 +26,7 @@ pub(super) struct Slot {
 /// What a file says.
 pub(super) enum Contents {
     Started(Box<RunStart>),
-    Finished(Box<RunRecord>, Box<Terms>),
+    Finished(Box<RunRecord>, Box<Declaration>),
     /// Written by a newer jobmon in a way that this one does not know.
     Newer,
 }
@@ -38,7 +38,7 @@ struct StartLine {
     labels: BTreeMap<String, String>,
     command: String,
     started_at: i64,
-    terms: Terms,
+    declaration: Declaration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub(super) fn start(start: &RunStart) -> (Vec<u8>, Slot) {
         labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         command: start.command.clone(),
         started_at: nanos_of(start.started_at),
-        terms: start.terms.clone(),
+        declaration: start.declaration.clone(),
     };
     let mut bytes = json(&line);
     pad(&mut bytes, UNIT);
@@ -138,7 +138,7 @@ impl Contents {
             grouping_key: key_of_labels(line.labels).map_err(|error| error.to_string())?,
             command: line.command,
             started_at: time_of(line.started_at),
-            terms: line.terms,
+            declaration: line.declaration,
         };
         let result = lines.next().and_then(|line| serde_json::from_slice::<ResultLine>(line).ok());
         let result = result.and_then(|line| Some((Outcome::from_name(&line.outcome)?, line)));
@@ -165,7 +165,7 @@ impl Contents {
             output_tail: line.output.as_deref().and_then(from_hex),
             job_metrics: line.job_metrics,
         };
-        Ok(Self::Finished(Box::new(record), Box::new(start.terms)))
+        Ok(Self::Finished(Box::new(record), Box::new(start.declaration)))
     }
 }
 
@@ -227,8 +227,8 @@ mod tests {
             let mut file = bytes.clone();
             file.truncate(slot.offset as usize);
             file.extend(form);
-            let Contents::Finished(read, terms) = Contents::parse(&file).unwrap() else { panic!("not finished") };
-            assert_eq!(*terms, run.terms);
+            let Contents::Finished(read, declaration) = Contents::parse(&file).unwrap() else { panic!("not finished") };
+            assert_eq!(*declaration, run.declaration);
             let mut expected = record.clone();
             for attempt in &mut expected.attempts {
                 attempt.duration = Duration::from_nanos(i64::MAX as u64);

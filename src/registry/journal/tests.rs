@@ -60,7 +60,7 @@ fn a_vanished_run_is_lost_at_the_moment_it_was_last_seen() {
     let temp = Temp::new();
     let run = start_of_the_dead("a", 100);
     let entry = Entry::begin(&temp.dir, &run).unwrap();
-    entry.beat(run.started_at + Duration::from_secs(42)).unwrap();
+    entry.heartbeat(run.started_at + Duration::from_secs(42)).unwrap();
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty(), "the file is still held");
     drop(entry);
 
@@ -70,7 +70,7 @@ fn a_vanished_run_is_lost_at_the_moment_it_was_last_seen() {
     assert_eq!((lost.outcome, lost.exit_code, &lost.run_id), (Outcome::Lost, 255, &run.run_id));
     assert_eq!(lost.ended_at, run.started_at + Duration::from_secs(42));
     assert_eq!(lost.duration, Duration::from_secs(42));
-    assert_eq!(leftover.terms(), &run.terms);
+    assert_eq!(leftover.declaration(), &run.declaration);
     assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 0);
     assert_eq!(files(&temp).len(), 1, "finding a run does not remove it");
 }
@@ -80,7 +80,7 @@ fn a_lost_run_never_lasted_less_than_nothing() {
     let temp = Temp::new();
     let run = start_of_the_dead("a", 100);
     let entry = Entry::begin(&temp.dir, &run).unwrap();
-    entry.beat(run.started_at - Duration::from_secs(9)).unwrap();
+    entry.heartbeat(run.started_at - Duration::from_secs(9)).unwrap();
     drop(entry);
     let lost = leftovers(&temp.dir, None, later()).runs.remove(0).record;
     assert_eq!((lost.ended_at, lost.duration), (run.started_at, Duration::ZERO));
@@ -104,7 +104,7 @@ fn a_result_left_behind_is_found_with_its_terms() {
     entry.finish(&finished).unwrap();
     drop(entry);
     let found = leftovers(&temp.dir, None, later()).runs.remove(0);
-    assert_eq!((found.record(), found.terms()), (&finished, &run.terms));
+    assert_eq!((found.record(), found.declaration()), (&finished, &run.declaration));
 }
 
 #[test]

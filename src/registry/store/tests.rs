@@ -3,11 +3,13 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::record::{AttemptRecord, Outcome};
 use crate::registry::testing::{Temp, at, key, record, soon, start};
-use crate::registry::{Filter, Registry, Retention, Terms};
+use crate::registry::{Declaration, Filter, Registry, Retention};
 
 fn remember(registry: &mut Registry, seconds: u64) -> Result<u64, RegistryError> {
     let run = record("backup", seconds, Outcome::Success);
-    registry.remember(&run, &Terms::default(), at(seconds)).map(|remembered| remembered.group.state.counts.total())
+    registry
+        .remember(&run, &Declaration::default(), at(seconds))
+        .map(|remembered| remembered.group.state.counts.total())
 }
 
 fn history(registry: &mut Registry) -> usize {
@@ -328,14 +330,14 @@ fn a_file_of_each_older_version_is_migrated_with_all_it_holds() {
     for version in 1..schema::MIGRATIONS.len() {
         let temp = Temp::new();
         let mut registry = temp.registry();
-        let terms = start("backup", 0).terms;
+        let declaration = start("backup", 0).declaration;
         let mut failed = record("backup", 0, Outcome::Failure);
         failed.output_tail = Some(b"tail".to_vec());
         let attempt = AttemptRecord { started_at: at(0), duration: Duration::from_secs(1), exit_code: 1 };
         failed.attempts = vec![attempt.clone(), attempt];
-        registry.remember(&failed, &terms, at(10)).unwrap();
-        registry.remember(&record("backup", 20, Outcome::Success), &terms, at(30)).unwrap();
-        registry.remember(&record("other", 40, Outcome::Timeout), &terms, at(50)).unwrap();
+        registry.remember(&failed, &declaration, at(10)).unwrap();
+        registry.remember(&record("backup", 20, Outcome::Success), &declaration, at(30)).unwrap();
+        registry.remember(&record("other", 40, Outcome::Timeout), &declaration, at(50)).unwrap();
         registry.gateway_seen("http://127.0.0.1:9091", "2026-09-21T14:13:20Z", at(50)).unwrap();
         registry.retain(&Retention::default(), at(50), soon()).unwrap();
         let everything = |registry: &mut Registry| {
@@ -393,12 +395,12 @@ fn a_full_disk_changes_nothing_and_says_so() {
     connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
     let mut run = record("backup", 1, Outcome::Failure);
     run.output_tail = Some(vec![b'x'; 1 << 20]);
-    let full = registry.remember(&run, &Terms::default(), at(1)).unwrap_err();
+    let full = registry.remember(&run, &Declaration::default(), at(1)).unwrap_err();
     assert_eq!(full, RegistryError::Full(temp.dir.database()));
     drop(registry);
     let mut registry = temp.registry();
     assert_eq!(history(&mut registry), 1);
-    let remembered = registry.remember(&run, &Terms::default(), at(1)).unwrap();
+    let remembered = registry.remember(&run, &Declaration::default(), at(1)).unwrap();
     assert_eq!(remembered.group.state.counts.total(), 2, "and works again when there is space");
 }
 

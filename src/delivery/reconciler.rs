@@ -1,15 +1,15 @@
-//! Brings the copies of one group up to date: render its newest state, send it, and write down what became of it.
+//! Brings the replicas of one group up to date: render its newest state, send it, and write down what became of it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
-use super::flight;
+use super::group_lock;
 use super::route::{Destination, Route};
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Copy, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Setback, Settlement, Standing, StateDir, Want,
-    journal, metrics,
+    Desired, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome,
+    RetryableError, StateDir, journal, metrics,
 };
 use crate::sinks::pushgateway::{Answer, Client, Memory, Outage, ReadError, Remedy};
 use crate::sinks::textfile::TextfileDir;
@@ -31,8 +31,8 @@ pub enum Failure {
     /// Later: it stays owed.
     Pending {
         /// What happened.
-        setback: Setback,
-        /// Time alone will not mend it.
+        error: RetryableError,
+        /// Time alone will not fix it.
         needs_setting: bool,
     },
     /// Never: it was refused for good, in the destination's own words.
@@ -43,50 +43,50 @@ pub enum Failure {
 
 /// Whether destinations that failed a moment ago are left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum BackoffPolicy {
     /// They are, until their backoff is over: 200 jobs on a dead gateway do not each wait for it.
-    RespectBackoff,
+    Respect,
     /// Each gets one try: a person asked for it.
-    TryEachOnce,
+    Ignore,
 }
 
 /// Carries states to destinations, for one process.
-pub struct Courier<'a> {
+pub struct Reconciler<'a> {
     pub(super) dir: &'a StateDir,
     registry: &'a mut Registry,
     pub(super) clients: &'a mut Clients,
-    patience: Patience,
+    backoff: BackoffPolicy,
     /// How long other processes may keep the registry busy, each time that it is needed.
-    registry_patience: Duration,
-    /// Destinations that failed in the hands of this courier, and how.
+    registry_timeout: Duration,
+    /// Destinations that failed in the hands of this reconciler, and how.
     failed: HashMap<String, Failure>,
-    /// Destinations that took a state from this courier.
+    /// Destinations that took a state from this reconciler.
     served: HashSet<String>,
 }
 
 /// Of the time for a delivery, one part in so many is kept for writing down what became of it.
 const SETTLING_SHARE: u32 = 20;
 
-impl<'a> Courier<'a> {
-    /// A courier that knows these gateways and writes down what it does in `registry`, for which it waits no longer than
-    /// `registry_patience` at a time.
+impl<'a> Reconciler<'a> {
+    /// A reconciler that knows these gateways and writes down what it does in `registry`, for which it waits no longer than
+    /// `registry_timeout` at a time.
     pub fn new(
         dir: &'a StateDir,
         registry: &'a mut Registry,
         clients: &'a mut Clients,
-        patience: Patience,
-        registry_patience: Duration,
+        backoff: BackoffPolicy,
+        registry_timeout: Duration,
     ) -> Self {
         let (failed, served) = (HashMap::new(), HashSet::new());
-        Self { dir, registry, clients, patience, registry_patience, failed, served }
+        Self { dir, registry, clients, backoff, registry_timeout, failed, served }
     }
 
-    /// Brings every copy of the group up to date, or writes down why that was not possible, until `deadline`.
+    /// Brings every replica of the group up to date, or writes down why that was not possible, until `deadline`.
     ///
     /// Renders the state at the moment of sending, under the group's lock: of many runs that end together, one request
     /// carries them all, and no older state can overwrite a newer one. Nothing is sent where the newest state is already.
     pub async fn deliver(&mut self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
-        let Some(_flight) = flight::take(self.dir, key, deadline).await else {
+        let Some(_lock) = group_lock::acquire(self.dir, key, deadline).await else {
             return self.nobody_delivers(key, deadline);
         };
         match self.registry(deadline).group(key)? {
@@ -101,13 +101,13 @@ impl<'a> Courier<'a> {
     /// The cheapest request would be an empty one, which only marks the group as written now. But to a gateway that was
     /// restarted it would leave a group that says nothing; and each costs the gateway the same look at all it holds. So
     /// the three families that tell of the run are merged into the group.
-    pub async fn beat(&mut self, key: &GroupingKey, deadline: Instant) -> Result<(), RegistryError> {
-        let Some(_flight) = flight::take(self.dir, key, deadline).await else { return Ok(()) };
+    pub async fn heartbeat(&mut self, key: &GroupingKey, deadline: Instant) -> Result<(), RegistryError> {
+        let Some(_lock) = group_lock::acquire(self.dir, key, deadline).await else { return Ok(()) };
         let Some(status) = self.registry(deadline).group(key)? else { return Ok(()) };
         self.bring_up_to_date(status, deadline).await?;
-        let Some(GroupStatus { group, copies }) = self.registry(deadline).group(key)? else { return Ok(()) };
-        for copy in holders(&copies, group.state.seq) {
-            let Destination::Gateway(url) = Destination::from_name(&copy.destination) else { continue };
+        let Some(GroupStatus { group, replicas }) = self.registry(deadline).group(key)? else { return Ok(()) };
+        for replica in holders(&replicas, group.state.seq) {
+            let Destination::Gateway(url) = Destination::from_name(&replica.destination) else { continue };
             if self.served.contains(&url) || self.resting(&url, deadline)?.is_some() {
                 continue;
             }
@@ -118,33 +118,33 @@ impl<'a> Courier<'a> {
             if let Err(failure) = &sent {
                 tracing::info!("group {key}: {url}: {failure}");
             }
-            self.settle(&group, &url, copy.delivered_seq, &sent, deadline);
+            self.finish_request(&group, &url, replica.delivered_seq, &sent, deadline);
         }
         Ok(())
     }
 
-    /// Sends the newest state wherever it is owed, then removes the copies that should not be. Under the group's lock.
+    /// Sends the newest state wherever it is owed, then removes the replicas that should not be. Under the group's lock.
     pub(super) async fn bring_up_to_date(
         &mut self,
         status: GroupStatus,
         deadline: Instant,
     ) -> Result<Vec<Delivery>, RegistryError> {
-        let GroupStatus { mut group, copies } = self.look_at_homes(status, deadline).await?;
-        let homes: Vec<&Copy> = copies.iter().filter(|copy| copy.want == Want::Present).collect();
+        let GroupStatus { mut group, replicas } = self.check_homes_for_restart(status, deadline).await?;
+        let homes: Vec<&Replica> = replicas.iter().filter(|replica| replica.desired == Desired::Present).collect();
         let route = group.route.as_deref().and_then(Route::from_note).unwrap_or_default();
         if group.state.past == Past::Unknown && group.state.counts.total() <= 1 {
             group = self.ask_for_the_past(group, &homes, deadline).await?;
         }
-        let mut may_have_strays = copies.iter().any(|copy| copy.standing(group.state.seq) == Standing::Stray);
+        let mut may_have_stale = replicas.iter().any(|replica| replica.status(group.state.seq) == ReplicaStatus::Stale);
         let mut deliveries = Vec::new();
-        for home in homes.iter().filter(|copy| copy.standing(group.state.seq) == Standing::Pending) {
+        for home in homes.iter().filter(|replica| replica.status(group.state.seq) == ReplicaStatus::Pending) {
             let stand_ins = route.stand_ins(&home.destination, &group.key);
-            // Whoever is asked to stand in holds a stray copy from then on.
-            may_have_strays |= !stand_ins.is_empty();
-            deliveries.push(self.deliver_to_one(&group, &home.destination, &stand_ins, &copies, deadline).await?);
+            // Whoever is asked to stand in holds a stale replica from then on.
+            may_have_stale |= !stand_ins.is_empty();
+            deliveries.push(self.deliver_to_one(&group, &home.destination, &stand_ins, &replicas, deadline).await?);
         }
-        if may_have_strays {
-            deliveries.extend(self.remove_strays(&group.key, deadline).await?);
+        if may_have_stale {
+            deliveries.extend(self.delete_stale_replicas(&group.key, deadline).await?);
         }
         Ok(deliveries)
     }
@@ -155,7 +155,7 @@ impl<'a> Courier<'a> {
         group: &Group,
         home: &str,
         stand_ins: &[String],
-        copies: &[Copy],
+        replicas: &[Replica],
         deadline: Instant,
     ) -> Result<Delivery, RegistryError> {
         let delivery = |result, stand_in| Delivery { destination: home.to_owned(), result, stand_in };
@@ -169,14 +169,15 @@ impl<'a> Courier<'a> {
             }
         }
         let holds_newest = |candidate: &str| {
-            copies.iter().any(|copy| copy.destination == candidate && copy.delivered_seq >= group.state.seq)
+            replicas.iter().any(|replica| replica.destination == candidate && replica.delivered_seq >= group.state.seq)
         };
         for (tried, candidate) in awake.iter().enumerate() {
             let share = fair_share(until_settling(deadline), awake.len() - tried);
             let sent = match holds_newest(candidate) {
                 true => Ok(()),
                 false => {
-                    let abandoned = copies.iter().any(|copy| copy.destination == *candidate && copy.abandoned);
+                    let abandoned =
+                        replicas.iter().any(|replica| replica.destination == *candidate && replica.abandoned);
                     let requests = if abandoned { 2 } else { 1 };
                     self.send_state(group, candidate, requests, share, deadline).await
                 }
@@ -210,8 +211,8 @@ impl<'a> Courier<'a> {
         until: Instant,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        // A copy that cannot be written down is not made.
-        let begun = self.registry(deadline).begin_attempt(group.id, destination, SystemTime::now());
+        // A replica that cannot be written down is not made.
+        let begun = self.registry(deadline).begin_request(group.id, destination, SystemTime::now());
         let mut group = begun.map_err(|error| pending(&error.to_string()))?;
         let place = Destination::from_name(destination);
         if let Destination::Textfiles(folder) = &place
@@ -241,17 +242,24 @@ impl<'a> Courier<'a> {
                 }
             },
         };
-        self.settle(&group, destination, group.state.seq, &sent, deadline);
+        self.finish_request(&group, destination, group.state.seq, &sent, deadline);
         sent
     }
 
     /// Writes down what became of the state `seq` at a destination. Where that is not possible, what was delivered stays
     /// owed and is sent once more, which does no harm.
-    fn settle(&mut self, group: &Group, destination: &str, seq: u64, sent: &Result<(), Failure>, deadline: Instant) {
-        let settlement = match sent {
-            Ok(()) | Err(Failure::WithoutJobMetrics(_)) => Settlement::Delivered { seq },
-            Err(Failure::Pending { setback, .. }) => Settlement::Pending(setback.clone()),
-            Err(Failure::Rejected(error)) => Settlement::Rejected { seq, error: error.clone() },
+    fn finish_request(
+        &mut self,
+        group: &Group,
+        destination: &str,
+        seq: u64,
+        sent: &Result<(), Failure>,
+        deadline: Instant,
+    ) {
+        let outcome = match sent {
+            Ok(()) | Err(Failure::WithoutJobMetrics(_)) => RequestOutcome::Delivered { seq },
+            Err(Failure::Pending { error, .. }) => RequestOutcome::Failed(error.clone()),
+            Err(Failure::Rejected(error)) => RequestOutcome::Rejected { seq, error: error.clone() },
         };
         match sent {
             Ok(()) | Err(Failure::WithoutJobMetrics(_)) => {
@@ -260,12 +268,12 @@ impl<'a> Courier<'a> {
             }
             Err(failure) => self.note_failure(destination, failure),
         }
-        if let Err(error) = self.registry(deadline).settle(group.id, destination, &settlement, SystemTime::now()) {
+        if let Err(error) = self.registry(deadline).finish_request(group.id, destination, &outcome, SystemTime::now()) {
             tracing::debug!("group {}: {error}", group.key);
         }
     }
 
-    /// A destination that fails is not tried again by this courier; one that refuses a state for good has not failed.
+    /// A destination that fails is not tried again by this reconciler; one that refuses a state for good has not failed.
     pub(super) fn note_failure(&mut self, destination: &str, failure: &Failure) {
         if matches!(failure, Failure::Pending { .. }) {
             self.failed.insert(destination.to_owned(), failure.clone());
@@ -278,7 +286,7 @@ impl<'a> Courier<'a> {
     async fn ask_for_the_past(
         &mut self,
         group: Group,
-        homes: &[&Copy],
+        homes: &[&Replica],
         deadline: Instant,
     ) -> Result<Group, RegistryError> {
         if homes.is_empty() || homes.iter().any(|home| home.delivered_seq > 0) {
@@ -309,7 +317,7 @@ impl<'a> Courier<'a> {
                 tracing::debug!("group {}: {url} does not say whether it remembers it: {error}", group.key);
                 // One that does not answer a question will not take a state either.
                 if let Some(failure) = silence(&error) {
-                    self.settle(group, url, 0, &Err(failure), deadline);
+                    self.finish_request(group, url, 0, &Err(failure), deadline);
                 }
                 Ok(false)
             }
@@ -326,7 +334,7 @@ impl<'a> Courier<'a> {
         if let Some(failure) = self.failed.get(destination) {
             return Ok(Some(failure.clone()));
         }
-        if self.patience == Patience::TryEachOnce {
+        if self.backoff == BackoffPolicy::Ignore {
             return Ok(None);
         }
         let gateway = self.registry(deadline).gateway(destination)?;
@@ -337,16 +345,17 @@ impl<'a> Courier<'a> {
 
     /// The registry, which is not waited for longer than until `deadline`.
     pub(super) fn registry(&mut self, deadline: Instant) -> &mut Registry {
-        self.registry.set_deadline(deadline.min(Instant::now() + self.registry_patience));
+        self.registry.set_deadline(deadline.min(Instant::now() + self.registry_timeout));
         self.registry
     }
 
     /// Another process sends states of the group, and does not come to an end.
     fn nobody_delivers(&mut self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
-        let Some(GroupStatus { group, copies }) = self.registry(deadline).group(key)? else { return Ok(Vec::new()) };
-        let owed = copies.into_iter().filter(|copy| copy.standing(group.state.seq) == Standing::Pending);
+        let Some(GroupStatus { group, replicas }) = self.registry(deadline).group(key)? else { return Ok(Vec::new()) };
+        let owed = replicas.into_iter().filter(|replica| replica.status(group.state.seq) == ReplicaStatus::Pending);
         let result = Err(pending("another jobmon is still sending an earlier state"));
-        let delivery = |copy: Copy| Delivery { destination: copy.destination, result: result.clone(), stand_in: None };
+        let delivery =
+            |replica: Replica| Delivery { destination: replica.destination, result: result.clone(), stand_in: None };
         Ok(owed.map(delivery).collect())
     }
 }
@@ -358,26 +367,26 @@ impl Delivery {
     }
 }
 
-/// The copies that scrapes are to see: those of the homes that hold the newest state, else of who stands in for them.
-fn holders(copies: &[Copy], seq: u64) -> Vec<&Copy> {
-    let newest = || copies.iter().filter(|copy| copy.delivered_seq >= seq && seq > 0);
-    let homes: Vec<&Copy> = newest().filter(|copy| copy.want == Want::Present).collect();
+/// The replicas that scrapes are to see: those of the homes that hold the newest state, else of who stands in for them.
+fn holders(replicas: &[Replica], seq: u64) -> Vec<&Replica> {
+    let newest = || replicas.iter().filter(|replica| replica.delivered_seq >= seq && seq > 0);
+    let homes: Vec<&Replica> = newest().filter(|replica| replica.desired == Desired::Present).collect();
     if homes.is_empty() { newest().collect() } else { homes }
 }
 
 pub(super) fn pending(reason: &str) -> Failure {
-    Failure::Pending { setback: reason.into(), needs_setting: false }
+    Failure::Pending { error: reason.into(), needs_setting: false }
 }
 
-/// A failure that a person has to mend.
+/// A failure that a person has to fix.
 pub(super) fn badly_set(reason: String) -> Failure {
-    Failure::Pending { setback: reason.as_str().into(), needs_setting: true }
+    Failure::Pending { error: reason.as_str().into(), needs_setting: true }
 }
 
 fn failure_of(outage: &Outage) -> Failure {
     let Outage { reason, perhaps_applied, remedy, retry_after } = outage;
-    let setback = Setback { reason: reason.clone(), abandoned: *perhaps_applied, retry_after: *retry_after };
-    Failure::Pending { setback, needs_setting: *remedy == Remedy::Setting }
+    let error = RetryableError { reason: reason.clone(), abandoned: *perhaps_applied, retry_after: *retry_after };
+    Failure::Pending { error, needs_setting: *remedy == Remedy::Setting }
 }
 
 /// The end of the time for requests: some is kept for writing down what became of them.
@@ -403,7 +412,7 @@ pub(super) fn silence(error: &ReadError) -> Option<Failure> {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Pending { setback, .. } => f.write_str(&setback.reason),
+            Self::Pending { error, .. } => f.write_str(&error.reason),
             Self::Rejected(answer) => f.write_str(answer),
             Self::WithoutJobMetrics(answer) => {
                 write!(f, "the job's own metrics were refused and left out: {answer}")

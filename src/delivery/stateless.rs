@@ -1,27 +1,27 @@
 //! Delivery where the registry cannot be used: what one run says of its group, sent once.
 //!
 //! Nothing is owed, and nothing is known of the group's past, so the state is merged into what the gateway remembers.
-//! A copy that a failover makes is written down nowhere. So there is none where the run's result waits in the journal,
+//! A replica that a failover makes is written down nowhere. So there is none where the run's result waits in the journal,
 //! from which its home will have it; and where nothing at all can be kept, as in a container without a volume, a run that
 //! reaches its home deletes what earlier ones may have left with those who stand in.
 
 use std::time::Instant;
 
 use super::clients::Clients;
-use super::courier::{
+use super::group_lock;
+use super::namesakes::{Relation, relation};
+use super::reconciler::{
     Delivery, Failure, badly_set, fair_share, judged, send_with_own_metrics, textfile_labels, write_textfile,
 };
-use super::flight;
-use super::namesakes::{Relation, relation};
 use super::route::{Destination, Route};
-use super::strays::delete_at;
+use super::stale_replicas::delete_at;
 use crate::grouping::GroupingKey;
 use crate::registry::{GroupState, StateDir, metrics};
 use crate::sinks::textfile::TextfileDir;
 
 /// A state that the registry does not have.
 #[derive(Clone, Copy, Debug)]
-pub struct Unrecorded<'a> {
+pub struct StatelessReport<'a> {
     /// Its group.
     pub key: &'a GroupingKey,
     /// What the run says of it.
@@ -39,12 +39,12 @@ pub struct Unrecorded<'a> {
 pub async fn deliver(
     clients: &mut Clients,
     dir: Option<&StateDir>,
-    unrecorded: Unrecorded<'_>,
+    report: StatelessReport<'_>,
     deadline: Instant,
 ) -> Vec<Delivery> {
-    let Unrecorded { key, state, homes, route, is_spooled } = unrecorded;
-    let _flight = match dir {
-        Some(dir) => flight::take(dir, key, deadline).await,
+    let StatelessReport { key, state, homes, route, is_spooled } = report;
+    let _lock = match dir {
+        Some(dir) => group_lock::acquire(dir, key, deadline).await,
         None => None,
     };
     let mut deliveries = Vec::new();
@@ -66,7 +66,7 @@ pub async fn deliver(
             }
         }
         if at_home.is_ok() {
-            remove_strays(clients, home, &stand_ins, key, deadline).await;
+            delete_stale_replicas(clients, home, &stand_ins, key, deadline).await;
         }
         deliveries.push(Delivery { destination: home.clone(), result: at_home, stand_in });
     }
@@ -81,8 +81,8 @@ pub async fn withdraw(
     destinations: &[String],
     deadline: Instant,
 ) -> Vec<Delivery> {
-    let _flight = match dir {
-        Some(dir) => flight::take(dir, key, deadline).await,
+    let _lock = match dir {
+        Some(dir) => group_lock::acquire(dir, key, deadline).await,
         None => None,
     };
     let mut deliveries = Vec::new();
@@ -95,7 +95,13 @@ pub async fn withdraw(
 }
 
 /// A gateway is only told to delete the group if it is certainly another than the one at home.
-async fn remove_strays(clients: &mut Clients, home: &str, stand_ins: &[String], key: &GroupingKey, deadline: Instant) {
+async fn delete_stale_replicas(
+    clients: &mut Clients,
+    home: &str,
+    stand_ins: &[String],
+    key: &GroupingKey,
+    deadline: Instant,
+) {
     for url in stand_ins {
         match relation(clients, home, url, fair_share(deadline, 2)).await {
             Ok(Relation::Two) => {}

@@ -1,7 +1,7 @@
 //! What is owed: which destination is to hold a group's state, which state it holds, and what is still to be done.
 //!
 //! What is owed is a group, not a message: the state is rendered when it is sent, so that many missed runs cost one
-//! request and an old state never follows a newer one. A copy is written down before the first request that could make
+//! request and an old state never follows a newer one. A replica is written down before the first request that could make
 //! it, and stays written down until its deletion was confirmed. How a destination is chosen, and every request, belongs to
 //! [`crate::delivery`].
 
@@ -16,7 +16,7 @@ use super::sql;
 
 /// What is to be at a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
+pub enum Desired {
     /// The newest state of the group.
     Present,
     /// Nothing of the group, as soon as the destinations that are to hold it do.
@@ -27,13 +27,13 @@ pub enum Want {
 
 /// What a destination holds of a group, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Copy {
+pub struct Replica {
     /// The group.
     pub group: GroupId,
     /// The destination: a URL without credentials.
     pub destination: String,
     /// What is to be there.
-    pub want: Want,
+    pub desired: Desired,
     /// The newest state that arrived, 0 for none.
     pub delivered_seq: u64,
     /// The newest state that was refused for good, 0 for none.
@@ -54,48 +54,48 @@ pub struct Copy {
     pub abandoned: bool,
 }
 
-/// Where a copy stands.
+/// Where a replica stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ReplicaStatus {
     /// The destination holds the newest state.
     Delivered,
     /// The newest state has not arrived yet.
     Pending,
     /// The newest state was refused for good; the next one is tried again.
     Rejected,
-    /// A copy that is to be deleted.
-    Stray,
+    /// A replica that is to be deleted.
+    Stale,
     /// Nothing is there, and nothing is to be.
     Gone,
 }
 
-impl Copy {
-    /// Where the copy stands if the group's state is `seq`.
-    pub fn standing(&self, seq: u64) -> Standing {
-        match self.want {
-            Want::Present if self.delivered_seq >= seq => Standing::Delivered,
-            Want::Present if self.rejected_seq >= seq => Standing::Rejected,
-            Want::Present => Standing::Pending,
-            Want::Absent | Want::Cleared if self.perhaps => Standing::Stray,
-            Want::Absent | Want::Cleared => Standing::Gone,
+impl Replica {
+    /// Where the replica stands if the group's state is `seq`.
+    pub fn status(&self, seq: u64) -> ReplicaStatus {
+        match self.desired {
+            Desired::Present if self.delivered_seq >= seq => ReplicaStatus::Delivered,
+            Desired::Present if self.rejected_seq >= seq => ReplicaStatus::Rejected,
+            Desired::Present => ReplicaStatus::Pending,
+            Desired::Absent | Desired::Cleared if self.perhaps => ReplicaStatus::Stale,
+            Desired::Absent | Desired::Cleared => ReplicaStatus::Gone,
         }
     }
 }
 
 /// One thing to be done at one destination.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Debt {
+pub struct PendingAction {
     /// The group, with its present state.
     pub group: Group,
     /// Where, and since when.
-    pub copy: Copy,
+    pub replica: Replica,
     /// What.
-    pub errand: Errand,
+    pub action: Action,
 }
 
 /// What a debt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Action {
     /// Send the present state.
     Push,
     /// Delete the group.
@@ -104,16 +104,16 @@ pub enum Errand {
 
 /// Which debts to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum PendingFilter {
     /// Only those that can be paid: deletions whose time has come, at destinations that are not backing off.
-    Payable,
+    Actionable,
     /// Whatever is owed.
     All,
 }
 
 /// Why an attempt failed that will be made again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Setback {
+pub struct RetryableError {
     /// What happened, one line.
     pub reason: String,
     /// The destination may still carry out what was asked of it, even after what is asked of it next.
@@ -122,7 +122,7 @@ pub struct Setback {
     pub retry_after: Option<Duration>,
 }
 
-impl From<&str> for Setback {
+impl From<&str> for RetryableError {
     fn from(reason: &str) -> Self {
         Self { reason: reason.to_owned(), ..Self::default() }
     }
@@ -130,7 +130,7 @@ impl From<&str> for Setback {
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settlement {
+pub enum RequestOutcome {
     /// The destination holds the state `seq`.
     Delivered {
         /// The sequence number of the state that was sent.
@@ -139,7 +139,7 @@ pub enum Settlement {
     /// The destination holds nothing of the group any more.
     Deleted,
     /// No answer, or one that may change: the destination is left alone for a while, and the debt stays.
-    Pending(Setback),
+    Failed(RetryableError),
     /// The state `seq` was refused for good; the debt is gone until the next state.
     Rejected {
         /// The sequence number of the state that was sent.
@@ -181,23 +181,24 @@ pub(super) fn owe(
     destinations: &[String],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    let copies = copies_of(transaction, group.id)?;
-    let present = copies.iter().filter(|copy| copy.want == Want::Present);
-    for copy in present.clone().filter(|copy| !destinations.contains(&copy.destination)) {
+    let replicas = replicas_of(transaction, group.id)?;
+    let present = replicas.iter().filter(|replica| replica.desired == Desired::Present);
+    for replica in present.clone().filter(|replica| !destinations.contains(&replica.destination)) {
         sql::execute(
             transaction,
             "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
              WHERE group_id = ?1 AND destination = ?2",
-            params![group.id.0, copy.destination, nanos_of(now)],
+            params![group.id.0, replica.destination, nanos_of(now)],
         )?;
     }
-    for destination in destinations.iter().filter(|&name| !present.clone().any(|copy| copy.destination == *name)) {
+    for destination in destinations.iter().filter(|&name| !present.clone().any(|replica| replica.destination == *name))
+    {
         want(transaction, group.id, destination, now)?;
     }
     Ok(())
 }
 
-/// The group is to be nowhere: its deletion is owed wherever a copy may be, and at the destinations `also`, of which
+/// The group is to be nowhere: its deletion is owed wherever a replica may be, and at the destinations `also`, of which
 /// nothing is known.
 pub(super) fn withdraw(
     transaction: &Transaction<'_>,
@@ -212,7 +213,7 @@ pub(super) fn withdraw(
     Ok(())
 }
 
-/// The state is to be at the destination, and is owed unless it is there already. A copy may exist from now on.
+/// The state is to be at the destination, and is owed unless it is there already. A replica may exist from now on.
 fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: SystemTime) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
@@ -225,7 +226,7 @@ fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: S
     Ok(())
 }
 
-/// Before a request: writes down that a copy may come to be at the destination, a stray one if it is not wanted there.
+/// Before a request: writes down that a replica may come to be at the destination, a stray one if it is not wanted there.
 /// Returns whether that was new.
 pub(super) fn begin(
     connection: &Connection,
@@ -246,22 +247,22 @@ pub(super) fn begin(
 
 /// Whether [`begin`] has nothing left to write down.
 pub(super) fn has_begun(connection: &Connection, group: GroupId, destination: &str) -> rusqlite::Result<bool> {
-    let mut copies = copies_of(connection, group)?.into_iter();
-    Ok(copies.any(|copy| copy.destination == destination && copy.perhaps && copy.owed_since.is_some()))
+    let mut replicas = replicas_of(connection, group)?.into_iter();
+    Ok(replicas.any(|replica| replica.destination == destination && replica.perhaps && replica.owed_since.is_some()))
 }
 
-/// After a request: writes down how it ended, for the copy and for the destination.
+/// After a request: writes down how it ended, for the replica and for the destination.
 pub(super) fn settle(
     transaction: &Transaction<'_>,
     group: GroupId,
     destination: &str,
-    settlement: &Settlement,
+    outcome: &RequestOutcome,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     let (row, time) = ((group.0, destination), nanos_of(now));
-    match settlement {
-        Settlement::Delivered { seq } => {
-            // A copy that is not wanted there stays owed: its deletion.
+    match outcome {
+        RequestOutcome::Delivered { seq } => {
+            // A replica that is not wanted there stays owed: its deletion.
             sql::execute(
                 transaction,
                 "UPDATE copies SET delivered_seq = max(delivered_seq, ?3), perhaps = 1, abandoned = 0, attempts = 0, last_attempt = ?4, \
@@ -272,7 +273,7 @@ pub(super) fn settle(
             )?;
             gateways::answered(transaction, destination, now)
         }
-        Settlement::Deleted => {
+        RequestOutcome::Deleted => {
             // What is wanted there again by now is owed from the beginning.
             sql::execute(
                 transaction,
@@ -283,16 +284,16 @@ pub(super) fn settle(
             )?;
             gateways::answered(transaction, destination, now)
         }
-        Settlement::Pending(setback) => {
+        RequestOutcome::Failed(error) => {
             sql::execute(
                 transaction,
                 "UPDATE copies SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
                  last_error = ?4 WHERE group_id = ?1 AND destination = ?2",
-                params![row.0, row.1, time, setback.reason, setback.abandoned],
+                params![row.0, row.1, time, error.reason, error.abandoned],
             )?;
-            gateways::failed(transaction, destination, setback, now)
+            gateways::failed(transaction, destination, error, now)
         }
-        Settlement::Rejected { seq, error } => {
+        RequestOutcome::Rejected { seq, error } => {
             sql::execute(
                 transaction,
                 "UPDATE copies SET rejected_seq = max(rejected_seq, ?3), attempts = attempts + 1, last_attempt = ?4, \
@@ -339,7 +340,7 @@ pub(super) fn postpone(
     Ok(())
 }
 
-/// A request for the group was given up, who knows where: wherever a copy may be, or was to be deleted.
+/// A request for the group was given up, who knows where: wherever a replica may be, or was to be deleted.
 pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
@@ -382,10 +383,10 @@ pub(super) fn forgotten(transaction: &Transaction<'_>, destination: &str, now: S
 /// What is owed: what was tried least recently first, then what is owed longest.
 pub(super) fn owed(
     connection: &Connection,
-    which: Which,
+    which: PendingFilter,
     limit: usize,
     now: SystemTime,
-) -> rusqlite::Result<Vec<Debt>> {
+) -> rusqlite::Result<Vec<PendingAction>> {
     // Most of the time nothing is, and this is a fifth of the work of compiling the whole question.
     let is_any =
         sql::query_row(connection, "SELECT EXISTS (SELECT 1 FROM copies WHERE owed_since IS NOT NULL)", [], |row| {
@@ -394,7 +395,7 @@ pub(super) fn owed(
     if !is_any {
         return Ok(Vec::new());
     }
-    // A stray copy goes only when no destination that is to hold the group is waiting for it; a backoff that would end
+    // A stale replica goes only when no destination that is to hold the group is waiting for it; a backoff that would end
     // later than any backoff can was written under another clock.
     let payable = "AND (copies.wanted OR copies.cleared OR groups.retired OR NOT EXISTS \
          (SELECT 1 FROM copies AS home WHERE home.group_id = copies.group_id AND home.wanted \
@@ -404,36 +405,36 @@ pub(super) fn owed(
     let tail = format!(
         "FROM copies CROSS JOIN groups ON groups.id = copies.group_id WHERE copies.owed_since IS NOT NULL {} \
          ORDER BY copies.last_attempt, copies.owed_since LIMIT {}",
-        if which == Which::Payable { payable } else { "AND ?1 <= ?2" },
+        if which == PendingFilter::Actionable { payable } else { "AND ?1 <= ?2" },
         integer(limit as u64)
     );
     let query = groups::select(&format!(", {COLUMNS}"), &tail);
     let debt = |row: &Row<'_>| {
-        let copy = from_row(row, groups::WIDTH)?;
-        let errand = if copy.want == Want::Present { Errand::Push } else { Errand::Delete };
-        Ok(Debt { group: groups::from_row(row)?, copy, errand })
+        let replica = from_row(row, groups::WIDTH)?;
+        let action = if replica.desired == Desired::Present { Action::Push } else { Action::Delete };
+        Ok(PendingAction { group: groups::from_row(row)?, replica, action })
     };
     let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(gateways::LONGEST_BACKOFF));
     sql::query(connection, &query, params![nanos_of(now), farthest], debt)
 }
 
-/// What is known of a group's copies, by destination.
-pub(super) fn copies_of(connection: &Connection, group: GroupId) -> rusqlite::Result<Vec<Copy>> {
+/// What is known of a group's replicas, by destination.
+pub(super) fn replicas_of(connection: &Connection, group: GroupId) -> rusqlite::Result<Vec<Replica>> {
     let query = format!("SELECT {COLUMNS} FROM copies WHERE group_id = ?1 ORDER BY destination");
     sql::query(connection, &query, [group.0], |row| from_row(row, 0))
 }
 
-/// What is known of every copy, by group and destination.
-pub(super) fn all_copies(connection: &Connection) -> rusqlite::Result<Vec<Copy>> {
+/// What is known of every replica, by group and destination.
+pub(super) fn all_replicas(connection: &Connection) -> rusqlite::Result<Vec<Replica>> {
     let query = format!("SELECT {COLUMNS} FROM copies ORDER BY group_id, destination");
     sql::query(connection, &query, [], |row| from_row(row, 0))
 }
 
 /// Removes what was confirmed to be deleted before `oldest`, what has been waiting for its deletion since then at a
 /// destination that has not answered since then either (it is gone for good, or never was one), and retired groups without
-/// copies.
+/// replicas.
 pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
-    let copies = sql::execute(
+    let replicas = sql::execute(
         transaction,
         "DELETE FROM copies WHERE NOT wanted AND iif(perhaps, owed_since < ?1 AND EXISTS (SELECT 1 FROM gateways \
          WHERE url = destination AND failures > 0 AND ifnull(last_success, 0) < ?1), settled_at < ?1)",
@@ -445,19 +446,19 @@ pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusql
          AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = groups.id)",
         [],
     )?;
-    Ok((copies + groups) as u64)
+    Ok((replicas + groups) as u64)
 }
 
-fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Copy> {
+fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Replica> {
     let column = |number: usize| first + number;
     debug_assert!(WIDTH == COLUMNS.split(", ").count());
-    Ok(Copy {
+    Ok(Replica {
         group: GroupId(row.get(column(0))?),
         destination: row.get(column(1))?,
-        want: match (row.get(column(2))?, row.get(column(3))?) {
-            (true, _) => Want::Present,
-            (false, true) => Want::Cleared,
-            (false, false) => Want::Absent,
+        desired: match (row.get(column(2))?, row.get(column(3))?) {
+            (true, _) => Desired::Present,
+            (false, true) => Desired::Cleared,
+            (false, false) => Desired::Absent,
         },
         delivered_seq: natural(row.get(column(4))?),
         rejected_seq: natural(row.get(column(5))?),

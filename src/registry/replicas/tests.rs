@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::record::Outcome;
 use crate::registry::testing::{Temp, at, key, record};
-use crate::registry::{Past, Registry, Retention, Sighting, Terms};
+use crate::registry::{Declaration, Past, Registry, RestartCheck, Retention};
 
 const A: &str = "http://a:9091";
 const B: &str = "http://b:9091";
@@ -12,37 +12,37 @@ const C: &str = "http://c:9091";
 /// Runs `name` once for the destinations, and returns its group.
 fn run(registry: &mut Registry, name: &str, destinations: &[&str], seconds: u64) -> Group {
     let destinations = destinations.iter().map(|destination| (*destination).to_owned()).collect();
-    let terms = Terms { destinations: Some(destinations), ..Terms::default() };
-    registry.remember(&record(name, seconds, Outcome::Success), &terms, at(seconds)).unwrap().group
+    let declaration = Declaration { destinations: Some(destinations), ..Declaration::default() };
+    registry.remember(&record(name, seconds, Outcome::Success), &declaration, at(seconds)).unwrap().group
 }
 
 fn deliver(registry: &mut Registry, group: &Group, destination: &str, seconds: u64) {
-    let seq = registry.begin_attempt(group.id, destination, at(seconds)).unwrap().state.seq;
-    registry.settle(group.id, destination, &Settlement::Delivered { seq }, at(seconds)).unwrap();
+    let seq = registry.begin_request(group.id, destination, at(seconds)).unwrap().state.seq;
+    registry.finish_request(group.id, destination, &RequestOutcome::Delivered { seq }, at(seconds)).unwrap();
 }
 
 fn fail(registry: &mut Registry, group: &Group, destination: &str, seconds: u64) {
-    registry.begin_attempt(group.id, destination, at(seconds)).unwrap();
-    registry.settle(group.id, destination, &Settlement::Pending("refused".into()), at(seconds)).unwrap();
+    registry.begin_request(group.id, destination, at(seconds)).unwrap();
+    registry.finish_request(group.id, destination, &RequestOutcome::Failed("refused".into()), at(seconds)).unwrap();
 }
 
 /// What can be done a long time later, as `NAME ERRAND DESTINATION`.
 fn payable(registry: &mut Registry) -> Vec<String> {
-    debts(registry, Which::Payable, 1_000_000)
+    debts(registry, PendingFilter::Actionable, 1_000_000)
 }
 
-fn debts(registry: &mut Registry, which: Which, seconds: u64) -> Vec<String> {
-    let debts = registry.owed(which, 100, at(seconds)).unwrap();
-    let describe = |debt: &Debt| {
-        let place = debt.copy.destination.strip_prefix("http://").unwrap().strip_suffix(":9091").unwrap();
-        format!("{} {:?} {place}", debt.group.key.script_name(), debt.errand)
+fn debts(registry: &mut Registry, which: PendingFilter, seconds: u64) -> Vec<String> {
+    let debts = registry.pending_actions(which, 100, at(seconds)).unwrap();
+    let describe = |debt: &PendingAction| {
+        let place = debt.replica.destination.strip_prefix("http://").unwrap().strip_suffix(":9091").unwrap();
+        format!("{} {:?} {place}", debt.group.key.script_name(), debt.action)
     };
     debts.iter().map(describe).collect()
 }
 
-fn standing(registry: &mut Registry, name: &str) -> Vec<Standing> {
+fn status(registry: &mut Registry, name: &str) -> Vec<ReplicaStatus> {
     let status = registry.group(&key(name)).unwrap().unwrap();
-    status.copies.iter().map(|copy| copy.standing(status.group.state.seq)).collect()
+    status.replicas.iter().map(|replica| replica.status(status.group.state.seq)).collect()
 }
 
 #[test]
@@ -52,14 +52,20 @@ fn a_state_is_owed_until_it_is_delivered() {
     let group = run(&mut registry, "x", &[A], 100);
     assert_eq!(payable(&mut registry), ["x Push a"]);
     fail(&mut registry, &group, A, 101);
-    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(0);
-    assert_eq!((copy.attempts, copy.owed_since, copy.last_error.as_deref()), (1, Some(at(100)), Some("refused")));
+    let replica = registry.group(&group.key).unwrap().unwrap().replicas.remove(0);
+    assert_eq!(
+        (replica.attempts, replica.owed_since, replica.last_error.as_deref()),
+        (1, Some(at(100)), Some("refused"))
+    );
     deliver(&mut registry, &group, A, 102);
     assert_eq!(payable(&mut registry), Vec::<String>::new());
-    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(0);
-    assert_eq!((copy.attempts, copy.owed_since, copy.last_error, copy.settled_at), (0, None, None, Some(at(102))));
+    let replica = registry.group(&group.key).unwrap().unwrap().replicas.remove(0);
+    assert_eq!(
+        (replica.attempts, replica.owed_since, replica.last_error, replica.settled_at),
+        (0, None, None, Some(at(102)))
+    );
     run(&mut registry, "x", &[A], 200);
-    assert_eq!(standing(&mut registry, "x"), [Standing::Pending]);
+    assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Pending]);
 }
 
 #[test]
@@ -67,14 +73,14 @@ fn a_state_that_changed_under_way_is_still_owed() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = run(&mut registry, "x", &[A], 100);
-    let sent = registry.begin_attempt(group.id, A, at(101)).unwrap().state.seq;
+    let sent = registry.begin_request(group.id, A, at(101)).unwrap().state.seq;
     run(&mut registry, "x", &[A], 102);
-    registry.settle(group.id, A, &Settlement::Delivered { seq: sent }, at(103)).unwrap();
+    registry.finish_request(group.id, A, &RequestOutcome::Delivered { seq: sent }, at(103)).unwrap();
     assert_eq!(payable(&mut registry), ["x Push a"]);
     // An answer that comes late does not turn back what is known.
     deliver(&mut registry, &group, A, 104);
-    registry.settle(group.id, A, &Settlement::Delivered { seq: sent }, at(105)).unwrap();
-    assert_eq!(standing(&mut registry, "x"), [Standing::Delivered]);
+    registry.finish_request(group.id, A, &RequestOutcome::Delivered { seq: sent }, at(105)).unwrap();
+    assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Delivered]);
 }
 
 #[test]
@@ -82,10 +88,10 @@ fn what_was_refused_for_good_is_not_sent_again_but_the_next_state_is() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = run(&mut registry, "x", &[A], 100);
-    let refusal = Settlement::Rejected { seq: 1, error: "400: bad".into() };
-    registry.settle(group.id, A, &refusal, at(101)).unwrap();
+    let refusal = RequestOutcome::Rejected { seq: 1, error: "400: bad".into() };
+    registry.finish_request(group.id, A, &refusal, at(101)).unwrap();
     assert_eq!(payable(&mut registry), Vec::<String>::new());
-    assert_eq!(standing(&mut registry, "x"), [Standing::Rejected]);
+    assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Rejected]);
     run(&mut registry, "x", &[A], 200);
     assert_eq!(payable(&mut registry), ["x Push a"]);
 }
@@ -97,9 +103,9 @@ fn a_stray_copy_is_deleted_once_home_has_the_state() {
     let group = run(&mut registry, "x", &[A], 100);
     fail(&mut registry, &group, A, 101);
     deliver(&mut registry, &group, B, 102);
-    assert_eq!(standing(&mut registry, "x"), [Standing::Pending, Standing::Stray]);
-    assert_eq!(payable(&mut registry), ["x Push a"], "the copy at b is all that there is");
-    assert_eq!(debts(&mut registry, Which::All, 200), ["x Push a", "x Delete b"]);
+    assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Pending, ReplicaStatus::Stale]);
+    assert_eq!(payable(&mut registry), ["x Push a"], "the replica at b is all that there is");
+    assert_eq!(debts(&mut registry, PendingFilter::All, 200), ["x Push a", "x Delete b"]);
 
     // The next run is reported to where the first went, while home is still away.
     let group = run(&mut registry, "x", &[A], 200);
@@ -107,9 +113,9 @@ fn a_stray_copy_is_deleted_once_home_has_the_state() {
     deliver(&mut registry, &group, B, 202);
     deliver(&mut registry, &group, A, 300);
     assert_eq!(payable(&mut registry), ["x Delete b"]);
-    registry.settle(group.id, B, &Settlement::Deleted, at(301)).unwrap();
+    registry.finish_request(group.id, B, &RequestOutcome::Deleted, at(301)).unwrap();
     assert_eq!(payable(&mut registry), Vec::<String>::new());
-    assert_eq!(standing(&mut registry, "x"), [Standing::Delivered, Standing::Gone]);
+    assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Delivered, ReplicaStatus::Gone]);
 }
 
 #[test]
@@ -131,7 +137,7 @@ fn a_change_of_destinations_moves_the_group() {
         deliver(&mut registry, &group, destination, 101);
     }
     run(&mut registry, "x", &[B, C], 200);
-    assert_eq!(debts(&mut registry, Which::All, 300).len(), 3);
+    assert_eq!(debts(&mut registry, PendingFilter::All, 300).len(), 3);
     deliver(&mut registry, &group, B, 201);
     assert_eq!(payable(&mut registry), ["x Push c"]);
     deliver(&mut registry, &group, C, 202);
@@ -163,13 +169,13 @@ fn a_cleared_group_stays_away_until_it_runs_again() {
     assert_eq!(payable(&mut registry), Vec::<String>::new());
 
     // The gateway was killed and came back with what it had saved before the deletion.
-    assert_eq!(registry.gateway_seen(A, "monday", at(130)).unwrap(), Sighting::New);
-    assert_eq!(registry.gateway_seen(A, "tuesday", at(140)).unwrap(), Sighting::Restarted(1));
+    assert_eq!(registry.gateway_seen(A, "monday", at(130)).unwrap(), RestartCheck::FirstContact);
+    assert_eq!(registry.gateway_seen(A, "tuesday", at(140)).unwrap(), RestartCheck::Restarted(1));
     assert_eq!(payable(&mut registry), ["x Delete a"]);
-    registry.settle(group.id, A, &Settlement::Deleted, at(150)).unwrap();
+    registry.finish_request(group.id, A, &RequestOutcome::Deleted, at(150)).unwrap();
     assert_eq!(payable(&mut registry), Vec::<String>::new());
-    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(0);
-    assert_eq!(copy.want, Want::Cleared, "and again, should it do so again");
+    let replica = registry.group(&group.key).unwrap().unwrap().replicas.remove(0);
+    assert_eq!(replica.desired, Desired::Cleared, "and again, should it do so again");
 
     run(&mut registry, "x", &[A], 200);
     assert_eq!(payable(&mut registry), ["x Push a"]);
@@ -180,9 +186,9 @@ fn a_push_that_crosses_a_clear_is_deleted_after_all() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = run(&mut registry, "x", &[A], 100);
-    let seq = registry.begin_attempt(group.id, A, at(101)).unwrap().state.seq;
+    let seq = registry.begin_request(group.id, A, at(101)).unwrap().state.seq;
     registry.cleared(&key("x"), A, at(102)).unwrap();
-    registry.settle(group.id, A, &Settlement::Delivered { seq }, at(103)).unwrap();
+    registry.finish_request(group.id, A, &RequestOutcome::Delivered { seq }, at(103)).unwrap();
     assert_eq!(payable(&mut registry), ["x Delete a"]);
 }
 
@@ -194,12 +200,12 @@ fn a_restarted_gateway_gets_every_group_again() {
         let group = run(&mut registry, name, &[if name == "z" { B } else { A }], 100);
         deliver(&mut registry, &group, if name == "z" { B } else { A }, 101);
     }
-    assert_eq!(registry.gateway_seen(A, "monday", at(110)).unwrap(), Sighting::New);
-    assert_eq!(registry.gateway_seen(A, "monday", at(120)).unwrap(), Sighting::Same);
+    assert_eq!(registry.gateway_seen(A, "monday", at(110)).unwrap(), RestartCheck::FirstContact);
+    assert_eq!(registry.gateway_seen(A, "monday", at(120)).unwrap(), RestartCheck::Unchanged);
     assert_eq!(payable(&mut registry), Vec::<String>::new());
-    assert_eq!(registry.gateway_seen(A, "tuesday", at(130)).unwrap(), Sighting::Restarted(2));
+    assert_eq!(registry.gateway_seen(A, "tuesday", at(130)).unwrap(), RestartCheck::Restarted(2));
     assert_eq!(payable(&mut registry), ["x Push a", "y Push a"]);
-    assert_eq!(registry.gateway_seen(A, "tuesday", at(140)).unwrap(), Sighting::Same);
+    assert_eq!(registry.gateway_seen(A, "tuesday", at(140)).unwrap(), RestartCheck::Unchanged);
     assert_eq!(registry.gateways().unwrap().len(), 2);
 }
 
@@ -209,17 +215,21 @@ fn debts_take_turns_and_a_gateway_that_backs_off_is_left_alone() {
     let mut registry = temp.registry();
     let groups: Vec<_> = ["p", "q", "r"].map(|name| run(&mut registry, name, &[A], 100)).into();
     let other = run(&mut registry, "s", &[B], 101);
-    assert_eq!(debts(&mut registry, Which::Payable, 102), ["p Push a", "q Push a", "r Push a", "s Push b"]);
+    assert_eq!(debts(&mut registry, PendingFilter::Actionable, 102), ["p Push a", "q Push a", "r Push a", "s Push b"]);
     fail(&mut registry, &groups[0], A, 110);
-    assert_eq!(debts(&mut registry, Which::Payable, 110), ["s Push b"]);
-    assert_eq!(debts(&mut registry, Which::All, 110), ["q Push a", "r Push a", "s Push b", "p Push a"]);
+    assert_eq!(debts(&mut registry, PendingFilter::Actionable, 110), ["s Push b"]);
+    assert_eq!(debts(&mut registry, PendingFilter::All, 110), ["q Push a", "r Push a", "s Push b", "p Push a"]);
     assert_eq!(payable(&mut registry), ["q Push a", "r Push a", "s Push b", "p Push a"]);
     // Seen from long before, the backoff was written under another clock.
     let long_before = at(110) - Duration::from_secs(1_000_000);
-    assert_eq!(registry.owed(Which::Payable, 100, long_before).unwrap().len(), 4);
+    assert_eq!(registry.pending_actions(PendingFilter::Actionable, 100, long_before).unwrap().len(), 4);
     deliver(&mut registry, &other, B, 111);
-    assert_eq!(registry.owed(Which::Payable, 1, at(1000)).unwrap().len(), 1, "no more than asked for");
-    assert_eq!(registry.owed(Which::All, usize::MAX, at(1000)).unwrap().len(), 3);
+    assert_eq!(
+        registry.pending_actions(PendingFilter::Actionable, 1, at(1000)).unwrap().len(),
+        1,
+        "no more than asked for"
+    );
+    assert_eq!(registry.pending_actions(PendingFilter::All, usize::MAX, at(1000)).unwrap().len(), 3);
 }
 
 #[test]
@@ -227,7 +237,7 @@ fn a_copy_is_written_down_before_it_is_made() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = run(&mut registry, "x", &[A], 100);
-    registry.begin_attempt(group.id, B, at(101)).unwrap();
+    registry.begin_request(group.id, B, at(101)).unwrap();
     // Killed here: whoever comes next knows of it.
     drop(registry);
     let mut registry = temp.registry();
@@ -241,17 +251,17 @@ fn what_was_settled_long_ago_is_forgotten() {
     let mut registry = temp.registry();
     run(&mut registry, "x", &[A], 100);
     registry.cleared(&key("x"), A, at(100)).unwrap();
-    registry.register(&key("never ran"), &Terms::default(), at(100)).unwrap();
+    registry.register(&key("never ran"), &Declaration::default(), at(100)).unwrap();
     registry.unregister(&key("never ran"), &[], at(100)).unwrap();
     let month = 31 * 24 * 3600;
     let mut retain = |now| {
         registry.retain(&crate::registry::Retention::default(), now, std::time::Instant::now()).unwrap();
-        registry.group(&key("x")).unwrap().unwrap().copies.len()
+        registry.group(&key("x")).unwrap().unwrap().replicas.len()
     };
     assert_eq!(retain(at(200)), 1);
     assert_eq!(retain(at(100 + month)), 0);
     // The row is gone, not just hidden: the group is a new one, whose past is unknown.
-    let group = registry.register(&key("never ran"), &Terms::default(), at(month)).unwrap();
+    let group = registry.register(&key("never ran"), &Declaration::default(), at(month)).unwrap();
     assert_eq!(group.state.past, Past::Unknown);
 }
 
@@ -263,7 +273,7 @@ fn what_may_be_lost_is_owed_again_and_what_waits_for_another_comes_last() {
     fail(&mut registry, &group, B, 101);
     deliver(&mut registry, &group, A, 102);
     registry.owe_again(group.id, &[A.into(), B.into(), C.into()], at(103)).unwrap();
-    assert_eq!(standing(&mut registry, "x"), [Standing::Pending, Standing::Stray]);
+    assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Pending, ReplicaStatus::Stale]);
     assert_eq!(payable(&mut registry), ["x Push a"]);
     deliver(&mut registry, &group, A, 104);
 
@@ -273,8 +283,8 @@ fn what_may_be_lost_is_owed_again_and_what_waits_for_another_comes_last() {
     assert_eq!(payable(&mut registry), ["x Delete b", "y Delete c"]);
     registry.postpone(group.id, B, "a has to answer first", at(120)).unwrap();
     assert_eq!(payable(&mut registry), ["y Delete c", "x Delete b"]);
-    let copy = registry.group(&group.key).unwrap().unwrap().copies.remove(1);
-    assert_eq!((copy.last_error.as_deref(), copy.attempts), (Some("a has to answer first"), 1));
+    let replica = registry.group(&group.key).unwrap().unwrap().replicas.remove(1);
+    assert_eq!((replica.last_error.as_deref(), replica.attempts), (Some("a has to answer first"), 1));
 }
 
 #[test]
@@ -288,12 +298,12 @@ fn what_cannot_be_deleted_is_given_up_when_nobody_has_answered_for_a_month() {
     deliver(&mut registry, &group, A, 103);
     let mut owed_at = |day: u64| {
         registry.retain(&Retention::default(), at(day * DAY), std::time::Instant::now()).unwrap();
-        debts(&mut registry, Which::All, day * DAY)
+        debts(&mut registry, PendingFilter::All, day * DAY)
     };
     assert_eq!(owed_at(29), ["x Delete b", "x Delete c"]);
     assert_eq!(owed_at(31), ["x Delete c"], "that one has not failed");
     assert_eq!(owed_at(10_000), ["x Delete c"]);
-    drop(temp.registry().settle(group.id, C, &Settlement::Pending("refused".into()), at(10_001 * DAY)));
+    drop(temp.registry().finish_request(group.id, C, &RequestOutcome::Failed("refused".into()), at(10_001 * DAY)));
     assert_eq!(owed_at(19_000), ["x Delete c"], "a clock that leaps is not believed");
     assert_eq!(owed_at(19_001), Vec::<String>::new());
 }

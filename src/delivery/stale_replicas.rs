@@ -1,73 +1,81 @@
-//! Copies that should not be: left behind by a failover, by a change of gateways, or deleted on purpose.
+//! Replicas that should not be: left behind by a failover, by a change of gateways, or deleted on purpose.
 //!
-//! Never loses the copy that should be: one that is found under another name of the same destination is left alone, and
+//! Never loses the replica that should be: one that is found under another name of the same destination is left alone, and
 //! where that cannot be found out, what is at home is owed again before the deletion.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
-use super::courier::{Courier, Delivery, Failure, badly_set, judged, pending, until_settling};
-use super::flight;
+use super::group_lock;
 use super::namesakes::{Relation, Silent, relation};
+use super::reconciler::{Delivery, Failure, Reconciler, badly_set, judged, pending, until_settling};
+use super::restarts::QUESTION_TIMEOUT;
 use super::route::Destination;
-use super::sightings::PATIENCE_OF_A_QUESTION;
 use crate::grouping::GroupingKey;
-use crate::registry::{Copy, Debt, Group, GroupStatus, RegistryError, Settlement, Standing, Want};
+use crate::registry::{
+    Desired, Group, GroupStatus, PendingAction, RegistryError, Replica, ReplicaStatus, RequestOutcome,
+};
 use crate::sinks::pushgateway::{Client, Memory};
 use crate::sinks::textfile::TextfileDir;
 
-/// How long a courier waits for a gateway to confirm a deletion.
+/// How long a reconciler waits for a gateway to confirm a deletion.
 const DELETION_TIME: Duration = Duration::from_secs(2);
 
-impl Courier<'_> {
-    /// Pays what is owed of a debt's group: of one that is still registered, all of it.
-    pub(super) async fn pay(&mut self, debt: &Debt, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
-        let Some(_flight) = flight::take(self.dir, &debt.group.key, deadline).await else { return Ok(Vec::new()) };
-        if let Some(status) = self.registry(deadline).group(&debt.group.key)? {
+impl Reconciler<'_> {
+    /// Pays what is owed of a pending's group: of one that is still registered, all of it.
+    pub(super) async fn carry_out(
+        &mut self,
+        pending: &PendingAction,
+        deadline: Instant,
+    ) -> Result<Vec<Delivery>, RegistryError> {
+        let Some(_lock) = group_lock::acquire(self.dir, &pending.group.key, deadline).await else {
+            return Ok(Vec::new());
+        };
+        if let Some(status) = self.registry(deadline).group(&pending.group.key)? {
             return self.bring_up_to_date(status, deadline).await;
         }
-        match self.resting(&debt.copy.destination, deadline)? {
+        match self.resting(&pending.replica.destination, deadline)? {
             Some(_) => Ok(Vec::new()),
-            None => Ok(vec![self.delete(&debt.group, &debt.copy, deadline).await]),
+            None => Ok(vec![self.delete(&pending.group, &pending.replica, deadline).await]),
         }
     }
 
-    /// Deletes copies of the group that should not be, as far as their time has come: what a failover left behind never
+    /// Deletes replicas of the group that should not be, as far as their time has come: what a failover left behind never
     /// goes before the destinations that are to hold the group do, so that no scrape misses it.
-    pub(super) async fn remove_strays(
+    pub(super) async fn delete_stale_replicas(
         &mut self,
         key: &GroupingKey,
         deadline: Instant,
     ) -> Result<Vec<Delivery>, RegistryError> {
         let mut deletions = Vec::new();
-        let Some(GroupStatus { group, copies }) = self.registry(deadline).group(key)? else { return Ok(deletions) };
+        let Some(GroupStatus { group, replicas }) = self.registry(deadline).group(key)? else { return Ok(deletions) };
         let seq = group.state.seq;
-        let is_awaited = |copy: &Copy| copy.standing(seq) == Standing::Pending;
-        let is_needed = copies.iter().any(is_awaited);
-        let homes = copies.iter().filter(|copy| copy.want == Want::Present);
-        let homes: Vec<String> = homes.map(|copy| copy.destination.clone()).collect();
+        let is_awaited = |replica: &Replica| replica.status(seq) == ReplicaStatus::Pending;
+        let is_needed = replicas.iter().any(is_awaited);
+        let homes = replicas.iter().filter(|replica| replica.desired == Desired::Present);
+        let homes: Vec<String> = homes.map(|replica| replica.destination.clone()).collect();
         let mut is_home_in_doubt = false;
-        for copy in copies.iter().filter(|copy| copy.standing(seq) == Standing::Stray) {
-            let is_due = !is_needed || copy.want == Want::Cleared;
-            if !is_due || self.resting(&copy.destination, deadline)?.is_some() {
+        for replica in replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Stale) {
+            let is_due = !is_needed || replica.desired == Desired::Cleared;
+            if !is_due || self.resting(&replica.destination, deadline)?.is_some() {
                 continue;
             }
             if let Some(silent) = self.first_resting(&homes, deadline)? {
-                self.postpone(&group, copy, silent, deadline)?;
+                self.postpone(&group, replica, silent, deadline)?;
                 continue;
             }
-            match self.relation_to(&homes, copy, deadline).await {
-                Ok(Relation::One) => deletions.push(self.is_no_stray(&group, copy, deadline)?),
-                Ok(Relation::Two) => deletions.push(self.delete(&group, copy, deadline).await),
+            match self.relation_to(&homes, replica, deadline).await {
+                Ok(Relation::One) => deletions.push(self.is_no_stray(&group, replica, deadline)?),
+                Ok(Relation::Two) => deletions.push(self.delete(&group, replica, deadline).await),
                 Ok(Relation::Unknown) => {
-                    // Written down first: whatever happens to the copies at home, they are sent once more.
+                    // Written down first: whatever happens to the replicas at home, they are sent once more.
                     self.registry(deadline).owe_again(group.id, &homes, SystemTime::now())?;
                     is_home_in_doubt = true;
-                    deletions.push(self.delete(&group, copy, deadline).await);
+                    deletions.push(self.delete(&group, replica, deadline).await);
                 }
                 Err(silent) => {
                     self.note_silence(&silent.destination, &silent.failure, deadline)?;
-                    deletions.push(self.postpone(&group, copy, silent, deadline)?);
+                    deletions.push(self.postpone(&group, replica, silent, deadline)?);
                 }
             }
         }
@@ -80,29 +88,34 @@ impl Courier<'_> {
 
     /// Makes sure that homes which need nothing more still have what they were given, before what stands in for them
     /// goes. Gives the group as it is then.
-    pub(super) async fn look_at_homes(
+    pub(super) async fn check_homes_for_restart(
         &mut self,
         status: GroupStatus,
         deadline: Instant,
     ) -> Result<GroupStatus, RegistryError> {
         let seq = status.group.state.seq;
-        let stands = |standing| status.copies.iter().filter(move |copy| copy.standing(seq) == standing);
-        if stands(Standing::Stray).next().is_none() {
+        let stands = |standing| status.replicas.iter().filter(move |replica| replica.status(seq) == standing);
+        if stands(ReplicaStatus::Stale).next().is_none() {
             return Ok(status);
         }
-        for home in stands(Standing::Delivered) {
+        for home in stands(ReplicaStatus::Delivered) {
             if let Destination::Gateway(url) = Destination::from_name(&home.destination) {
-                self.look_at(&url, time_for_a_question(deadline)).await?;
+                self.check_for_restart(&url, time_for_a_question(deadline)).await?;
             }
         }
         Ok(self.registry(deadline).group(&status.group.key)?.unwrap_or(status))
     }
 
-    /// What the destination of a copy has to do with those that are to hold the group.
-    async fn relation_to(&mut self, homes: &[String], copy: &Copy, deadline: Instant) -> Result<Relation, Silent> {
+    /// What the destination of a replica has to do with those that are to hold the group.
+    async fn relation_to(
+        &mut self,
+        homes: &[String],
+        replica: &Replica,
+        deadline: Instant,
+    ) -> Result<Relation, Silent> {
         let mut closest = Relation::Two;
         for home in homes {
-            match relation(self.clients, home, &copy.destination, time_for_a_question(deadline)).await? {
+            match relation(self.clients, home, &replica.destination, time_for_a_question(deadline)).await? {
                 Relation::One => return Ok(Relation::One),
                 Relation::Unknown => closest = Relation::Unknown,
                 Relation::Two => {}
@@ -111,23 +124,23 @@ impl Courier<'_> {
         Ok(closest)
     }
 
-    /// The copy is the one at home, by another name of it: there is nothing to delete.
-    fn is_no_stray(&mut self, group: &Group, copy: &Copy, deadline: Instant) -> Result<Delivery, RegistryError> {
-        let destination = copy.destination.clone();
+    /// The replica is the one at home, by another name of it: there is nothing to delete.
+    fn is_no_stray(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Result<Delivery, RegistryError> {
+        let destination = replica.destination.clone();
         tracing::info!("group {}: {destination} is another name of where it belongs", group.key);
-        self.registry(deadline).settle(group.id, &destination, &Settlement::Deleted, SystemTime::now())?;
+        self.registry(deadline).finish_request(group.id, &destination, &RequestOutcome::Deleted, SystemTime::now())?;
         Ok(Delivery { destination, result: Ok(()), stand_in: None })
     }
 
-    /// A copy waits until it is known whether it is the one at home.
+    /// A replica waits until it is known whether it is the one at home.
     fn postpone(
         &mut self,
         group: &Group,
-        copy: &Copy,
+        replica: &Replica,
         Silent { destination, failure }: Silent,
         deadline: Instant,
     ) -> Result<Delivery, RegistryError> {
-        let stray = copy.destination.clone();
+        let stray = replica.destination.clone();
         let failure = match destination == stray {
             true => failure,
             false => pending(&format!("{destination} has to answer first: {failure}")),
@@ -146,27 +159,27 @@ impl Courier<'_> {
         Ok(None)
     }
 
-    /// Deletes the group at one destination, and reads back whether it is gone. Only then is the copy forgotten.
+    /// Deletes the group at one destination, and reads back whether it is gone. Only then is the replica forgotten.
     ///
     /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
-    async fn delete(&mut self, group: &Group, copy: &Copy, deadline: Instant) -> Delivery {
-        let destination = copy.destination.as_str();
+    async fn delete(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Delivery {
+        let destination = replica.destination.as_str();
         let result = match delete_at(self.clients, destination, &group.key, deadline).await {
-            Ok(()) if copy.abandoned => delete_at(self.clients, destination, &group.key, deadline).await,
+            Ok(()) if replica.abandoned => delete_at(self.clients, destination, &group.key, deadline).await,
             other => other,
         };
-        let settlement = match &result {
-            Ok(()) => Settlement::Deleted,
-            Err(Failure::Pending { setback, .. }) => Settlement::Pending(setback.clone()),
+        let outcome = match &result {
+            Ok(()) => RequestOutcome::Deleted,
+            Err(Failure::Pending { error, .. }) => RequestOutcome::Failed(error.clone()),
             Err(Failure::Rejected(error) | Failure::WithoutJobMetrics(error)) => {
-                Settlement::Pending(error.as_str().into())
+                RequestOutcome::Failed(error.as_str().into())
             }
         };
         if let Err(failure) = &result {
             self.note_failure(destination, failure);
         }
         // Not written down, the deletion is made once more.
-        if let Err(error) = self.registry(deadline).settle(group.id, destination, &settlement, SystemTime::now()) {
+        if let Err(error) = self.registry(deadline).finish_request(group.id, destination, &outcome, SystemTime::now()) {
             tracing::debug!("group {}: {error}", group.key);
         }
         Delivery { destination: destination.to_owned(), result, stand_in: None }
@@ -192,7 +205,7 @@ pub(super) async fn delete_at(
 }
 
 fn time_for_a_question(deadline: Instant) -> Instant {
-    until_settling(deadline).min(Instant::now() + PATIENCE_OF_A_QUESTION)
+    until_settling(deadline).min(Instant::now() + QUESTION_TIMEOUT)
 }
 
 async fn delete_and_verify(client: &Client, key: &GroupingKey, deadline: Instant) -> Result<(), Failure> {

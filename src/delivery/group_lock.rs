@@ -14,7 +14,7 @@ use crate::registry::StateDir;
 
 /// The right to send states of one group, until it is dropped.
 #[derive(Debug)]
-pub struct Flight {
+pub struct GroupLock {
     _file: Option<File>,
 }
 
@@ -27,18 +27,18 @@ const INTERVALS: (Duration, Duration) = (Duration::from_millis(1), Duration::fro
 ///
 /// Where no lock file can be made (a full or read-only disk) the right is granted: a state that might arrive twice is
 /// better than one that never arrives.
-pub async fn take(dir: &StateDir, key: &GroupingKey, deadline: Instant) -> Option<Flight> {
-    let Some(file) = lock_file(dir, key) else { return Some(Flight { _file: None }) };
+pub async fn acquire(dir: &StateDir, key: &GroupingKey, deadline: Instant) -> Option<GroupLock> {
+    let Some(file) = lock_file(dir, key) else { return Some(GroupLock { _file: None }) };
     let (mut interval, longest) = INTERVALS;
     loop {
         match file.try_lock() {
-            Ok(()) => return Some(Flight { _file: Some(file) }),
+            Ok(()) => return Some(GroupLock { _file: Some(file) }),
             Err(TryLockError::WouldBlock) if Instant::now() + interval < deadline => {
                 tokio::time::sleep(interval).await;
                 interval = (interval * 2).min(longest);
             }
             Err(TryLockError::WouldBlock) => return None,
-            Err(TryLockError::Error(_)) => return Some(Flight { _file: None }),
+            Err(TryLockError::Error(_)) => return Some(GroupLock { _file: None }),
         }
     }
 }

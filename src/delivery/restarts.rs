@@ -4,19 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::courier::{Courier, Failure, fair_share, silence};
+use super::reconciler::{Failure, Reconciler, fair_share, silence};
 use super::route::Destination;
-use crate::registry::{RegistryError, Sighting};
+use crate::registry::{RegistryError, RestartCheck};
 
 /// Gateways are asked when they were started once in so long by one host, however many jobs it runs.
-const SIGHTING_INTERVAL: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// When a gateway was started is known to it at once, whatever it holds.
-pub(super) const PATIENCE_OF_A_QUESTION: Duration = Duration::from_secs(10);
+pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Courier<'_> {
+impl Reconciler<'_> {
     /// Those of `urls` that it is time to ask when they were started: new ones, those that failed before, and the others
     /// once in a while.
-    pub fn due_sightings<'u>(
+    pub fn due_restart_checks<'u>(
         &mut self,
         urls: &'u [String],
         deadline: Instant,
@@ -24,7 +24,7 @@ impl Courier<'_> {
         let now = SystemTime::now();
         let mut due = Vec::new();
         for url in urls {
-            if self.is_sighting_due(url, now, deadline)? {
+            if self.is_restart_check_due(url, now, deadline)? {
                 due.push(url);
             }
         }
@@ -35,7 +35,7 @@ impl Courier<'_> {
     /// names are resolved, connections made and certificates judged then, and the connections are kept for the result.
     ///
     /// Nothing comes of the answer, whatever it is, or of its absence: what counts is the answer to the result.
-    pub async fn call_at(&mut self, homes: &[String], deadline: Instant) -> Result<(), RegistryError> {
+    pub async fn preconnect(&mut self, homes: &[String], deadline: Instant) -> Result<(), RegistryError> {
         for (called, home) in homes.iter().enumerate() {
             let Destination::Gateway(url) = Destination::from_name(home) else { continue };
             if self.resting(&url, deadline)?.is_some() {
@@ -51,11 +51,11 @@ impl Courier<'_> {
         Ok(())
     }
 
-    fn is_sighting_due(&mut self, url: &str, now: SystemTime, deadline: Instant) -> Result<bool, RegistryError> {
+    fn is_restart_check_due(&mut self, url: &str, now: SystemTime, deadline: Instant) -> Result<bool, RegistryError> {
         let Some(gateway) = self.registry(deadline).gateway(url)? else { return Ok(true) };
         let interval = |time: SystemTime| {
             let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            since_epoch.as_secs() / SIGHTING_INTERVAL.as_secs()
+            since_epoch.as_secs() / CHECK_INTERVAL.as_secs()
         };
         let is_due = gateway.last_success.is_none_or(|last| interval(last) != interval(now));
         Ok(is_due || gateway.start_time.is_none() || gateway.failures > 0)
@@ -63,7 +63,7 @@ impl Courier<'_> {
 
     /// Asks a gateway when it was started, unless it is left alone just now. Of one that was restarted, all that it held
     /// and all that was deleted there is owed again.
-    pub async fn look_at(&mut self, url: &str, deadline: Instant) -> Result<(), RegistryError> {
+    pub async fn check_for_restart(&mut self, url: &str, deadline: Instant) -> Result<(), RegistryError> {
         if self.resting(url, deadline)?.is_some() {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Courier<'_> {
         match client.status(deadline).await {
             Ok(status) => {
                 let seen = self.registry(deadline).gateway_seen(url, &status.start_time, SystemTime::now())?;
-                if let Sighting::Restarted(groups) = seen {
+                if let RestartCheck::Restarted(groups) = seen {
                     tracing::info!("gateway {url} was restarted: {groups} groups are owed to it again");
                 }
             }
@@ -94,18 +94,18 @@ impl Courier<'_> {
     ) -> Result<(), RegistryError> {
         self.note_failure(url, failure);
         match failure {
-            Failure::Pending { setback, .. } => self.registry(deadline).gateway_failed(url, setback, SystemTime::now()),
+            Failure::Pending { error, .. } => self.registry(deadline).gateway_failed(url, error, SystemTime::now()),
             Failure::Rejected(_) | Failure::WithoutJobMetrics(_) => Ok(()),
         }
     }
 
     /// Asks every gateway of `gateways`, and every one that was ever spoken to, whether it was restarted.
-    pub async fn look_at_all(&mut self, gateways: &[String]) -> Result<(), RegistryError> {
-        let deadline = Instant::now() + PATIENCE_OF_A_QUESTION;
+    pub async fn check_all_for_restart(&mut self, gateways: &[String]) -> Result<(), RegistryError> {
+        let deadline = Instant::now() + QUESTION_TIMEOUT;
         let known = self.registry(deadline).gateways()?.into_iter().map(|gateway| gateway.url);
         let urls: BTreeSet<String> = known.chain(gateways.iter().cloned()).filter(|url| url.contains("://")).collect();
         for url in urls {
-            self.look_at(&url, Instant::now() + PATIENCE_OF_A_QUESTION).await?;
+            self.check_for_restart(&url, Instant::now() + QUESTION_TIMEOUT).await?;
         }
         Ok(())
     }
