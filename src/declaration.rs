@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::config::{Config, Origin, Setting, UsageError, Warning};
 use crate::delivery::route::Route;
-use crate::registry::{Declaration, Due, Expectations};
+use crate::registry::{Declaration, Expectations, ScheduleSpec};
 use crate::schedule::{Schedule, Zone};
 
 /// Whose bad values are bad usage.
@@ -32,7 +32,10 @@ pub fn check_flags(config: &Config) -> Result<(), UsageError> {
 ///
 /// # Errors
 /// What is wrong is bad usage.
-pub fn schedule(config: &Config, strictness: Strictness) -> Result<(Option<Due>, Option<Warning>), UsageError> {
+pub fn schedule(
+    config: &Config,
+    strictness: Strictness,
+) -> Result<(Option<ScheduleSpec>, Option<Warning>), UsageError> {
     let refuse = |setting: Setting, value: &str, reason: String| {
         let origin = config.origin(setting);
         let place = match origin {
@@ -62,7 +65,7 @@ pub fn schedule(config: &Config, strictness: Strictness) -> Result<(Option<Due>,
     let Some(text) = &expected.schedule else { return Ok((None, None)) };
     // What the host's own zone is takes longer to find out than everything else before the job together.
     match Schedule::parse(text, named.unwrap_or_else(Zone::local)) {
-        Ok(_) => Ok((Some(Due { cron: text.clone(), zone: expected.timezone.clone() }), None)),
+        Ok(_) => Ok((Some(ScheduleSpec { cron: text.clone(), zone: expected.timezone.clone() }), None)),
         Err(error) => refuse(Setting::Schedule, text, format!("column {}: {}", error.column(), error.reason())),
     }
 }
@@ -78,7 +81,7 @@ pub fn route(config: &Config) -> Route {
 }
 
 /// What is expected of the job, with its schedule, if it has one.
-pub fn expectations(config: &Config, schedule: Option<Due>) -> Expectations {
+pub fn expectations(config: &Config, schedule: Option<ScheduleSpec>) -> Expectations {
     let expected = &config.expectations;
     Expectations {
         max_duration: expected.max_duration,

@@ -49,9 +49,11 @@ use crate::grouping::GroupingKey;
 use crate::record::{RunId, RunRecord};
 
 pub use self::gateways::{Gateway, RestartCheck};
-pub use self::group_state::{Declaration, Due, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts};
+pub use self::group_state::{
+    Declaration, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts, ScheduleSpec,
+};
 pub use self::groups::{Group, GroupId};
-pub use self::history::{Filter, PastRun, Retention};
+pub use self::history::{PastRun, Retention, RunFilter};
 pub use self::journal::RunStart;
 pub use self::replicas::{
     Action, Desired, PendingAction, PendingFilter, Replica, ReplicaStatus, RequestOutcome, RetryableError,
@@ -253,7 +255,7 @@ impl Registry {
     }
 
     /// The newest runs that the filter selects, newest first: in the order in which their ends became known.
-    pub fn runs(&mut self, filter: &Filter) -> Result<Vec<PastRun>, RegistryError> {
+    pub fn runs(&mut self, filter: &RunFilter) -> Result<Vec<PastRun>, RegistryError> {
         self.store.read(|transaction| history::runs(transaction, filter))
     }
 

@@ -10,7 +10,7 @@ use super::selection::selector;
 use crate::cli::janitor::{ClearArgs, SortBy};
 use crate::config::Config;
 use crate::delivery::Clients;
-use crate::janitor::apply::{Event, Patience, Tally, apply};
+use crate::janitor::apply::{Event, Tally, Timeouts, apply};
 use crate::janitor::plan::{Plan, Policy, plan};
 use crate::janitor::reading::Reading;
 use crate::sinks::Driver;
@@ -171,8 +171,8 @@ fn carry_out(
             tracing::error!("{url}: {} not tried: {reason}", count(groups, "group"));
         }
     };
-    let patience = Patience { request: patience, proof: patience };
-    let Tally { deleted, spared, failed } = driver.block_on(apply(client, plan, policy, patience, &mut event));
+    let timeouts = Timeouts { request: patience, confirmation: patience };
+    let Tally { deleted, spared, failed } = driver.block_on(apply(client, plan, policy, timeouts, &mut event));
     progress.clear();
     let mut line = format!("{url}: deleted {}", count(deleted, "group"));
     if spared > 0 {
@@ -183,7 +183,7 @@ fn carry_out(
     }
     super::print(&format!("{line}\n"), ExitCode::SUCCESS);
     let healed =
-        !plan.deletions.iter().any(|group| group.is_poison()) || is_healed(driver, (url, client), patience.request);
+        !plan.deletions.iter().any(|group| group.is_poison()) || is_healed(driver, (url, client), timeouts.request);
     failed == 0 && healed
 }
 

@@ -8,7 +8,7 @@ use crate::cli::history::ListingFormat;
 use crate::cli::janitor::ListArgs;
 use crate::config::{Config, Origin, Setting};
 use crate::delivery::Clients;
-use crate::janitor::group::Group;
+use crate::janitor::group::RemoteGroup;
 use crate::janitor::reading::{Reading, read};
 use crate::render::age_text;
 use crate::sinks::Driver;
@@ -34,8 +34,8 @@ pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
     let now = SystemTime::now();
     let mut listing = Listing { now, rows: Vec::new(), totals: Vec::new() };
     for (gateway, reading) in &readings {
-        let is_selected = |group: &&Group| selector.selects(group, reading.now(now));
-        let selected: Vec<&Group> = reading.groups.iter().filter(is_selected).collect();
+        let is_selected = |group: &&RemoteGroup| selector.selects(group, reading.now(now));
+        let selected: Vec<&RemoteGroup> = reading.groups.iter().filter(is_selected).collect();
         listing.totals.push(Total::new(gateway, reading, &selected));
         listing.rows.extend(selected.into_iter().map(|group| (gateway.as_str(), group)));
         warn_of(gateway, reading, args.max_samples);

@@ -6,7 +6,7 @@ use super::stored;
 use crate::cli::history::LogsArgs;
 use crate::config::Config;
 use crate::record::Outcome;
-use crate::registry::Filter;
+use crate::registry::RunFilter;
 use crate::render::timestamp;
 
 /// Prints it as the job wrote it; 1 if there is no such run, it kept no output, or the registry cannot be read.
@@ -20,11 +20,11 @@ pub fn run(args: &LogsArgs, config: &Config) -> ExitCode {
         Err(error) => return super::fail(&error),
     };
     let nth = usize::try_from(args.nth).unwrap_or(usize::MAX).min(i64::MAX as usize);
-    let filter = Filter {
+    let filter = RunFilter {
         labels: vec![("script_name".to_owned(), name.clone().into_owned())],
         outcomes: Outcome::ALL.into_iter().filter(|&outcome| outcome != Outcome::Skipped).collect(),
         limit: nth,
-        ..Filter::default()
+        ..RunFilter::default()
     };
     let runs = match stored.registry.runs(&filter) {
         Ok(runs) => runs,

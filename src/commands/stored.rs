@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::history::GroupFilterArgs;
 use crate::config::Config;
-use crate::registry::{Filter, Registry, RegistryError, StateDir, journal};
+use crate::registry::{Registry, RegistryError, RunFilter, StateDir, journal};
 
 /// How long other processes may keep the registry busy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,8 +79,8 @@ pub fn open(config: &Config) -> Result<Option<Stored>, String> {
 }
 
 /// The groups that were meant.
-pub fn filter(args: &GroupFilterArgs) -> Filter {
+pub fn filter(args: &GroupFilterArgs) -> RunFilter {
     let named = [("script_name", &args.name), ("job", &args.job), ("instance", &args.instance)];
     let named = named.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value.clone()?)));
-    Filter { labels: named.chain(args.labels.iter().cloned()).collect(), ..Filter::default() }
+    RunFilter { labels: named.chain(args.labels.iter().cloned()).collect(), ..RunFilter::default() }
 }

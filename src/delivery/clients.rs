@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::config::{self, Config, Connection, Header, Secret, SecretSource};
 use crate::grouping::GroupingKey;
-use crate::sinks::pushgateway::{Auth, Client, Gateway, Identity, Memory, Tls};
+use crate::sinks::pushgateway::{Client, ClientCertificate, Credentials, Endpoint, GroupLookup, Tls};
 
 /// The clients of one process.
 ///
@@ -41,7 +41,7 @@ impl Clients {
     /// Whether the gateway holds the group, or does not say.
     pub async fn may_hold(&mut self, url: &str, key: &GroupingKey, deadline: Instant) -> bool {
         match self.get(url) {
-            Ok(client) => !matches!(client.memory(key, deadline).await, Ok(Memory::Absent)),
+            Ok(client) => !matches!(client.lookup(key, deadline).await, Ok(GroupLookup::Absent)),
             Err(_) => true,
         }
     }
@@ -51,11 +51,11 @@ impl Clients {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn setup(&self, url: &str) -> Result<(Gateway, Vec<String>), String> {
+    pub fn setup(&self, url: &str) -> Result<(Endpoint, Vec<String>), String> {
         let mut warnings = Vec::new();
         let gateway = match self.gateways.iter().find(|configured| configured.url() == url) {
-            None => Gateway::new(config::Gateway::parse(url)?),
-            Some(configured) => Gateway {
+            None => Endpoint::new(config::Gateway::parse(url)?),
+            Some(configured) => Endpoint {
                 address: configured.clone(),
                 auth: self.connection.auth.as_ref().map(|configured| auth(configured, &mut warnings)).transpose()?,
                 headers: headers(&self.connection, &mut warnings)?,
@@ -68,11 +68,11 @@ impl Clients {
     /// What is trusted and shown where `https` is spoken.
     pub fn tls(&self) -> Tls {
         let connection = &self.connection;
-        let identity = connection.client_cert.clone().map(|certificate| Identity {
+        let client_certificate = connection.client_cert.clone().map(|certificate| ClientCertificate {
             key: connection.client_key.clone().unwrap_or_else(|| certificate.clone()),
             certificate,
         });
-        Tls { ca_file: connection.ca_file.clone(), identity, insecure: connection.insecure }
+        Tls { ca_file: connection.ca_file.clone(), client_certificate, insecure: connection.insecure }
     }
 
     fn build(&self, url: &str) -> Result<Client, String> {
@@ -84,12 +84,12 @@ impl Clients {
     }
 }
 
-fn auth(auth: &config::Auth, warnings: &mut Vec<String>) -> Result<Auth, String> {
+fn auth(auth: &config::Auth, warnings: &mut Vec<String>) -> Result<Credentials, String> {
     Ok(match auth {
         config::Auth::Basic { user, password } => {
-            Auth::Basic { user: user.clone(), password: read(password, warnings)? }
+            Credentials::Basic { user: user.clone(), password: read(password, warnings)? }
         }
-        config::Auth::Bearer(token) => Auth::Bearer(read(token, warnings)?),
+        config::Auth::Bearer(token) => Credentials::Bearer(read(token, warnings)?),
     })
 }
 

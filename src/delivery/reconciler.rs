@@ -11,7 +11,7 @@ use crate::registry::{
     Desired, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome,
     RetryableError, StateDir, journal, metrics,
 };
-use crate::sinks::pushgateway::{Answer, Client, Memory, Outage, ReadError, Remedy};
+use crate::sinks::pushgateway::{Answer, Client, GroupLookup, Outage, ReadError, Remedy};
 use crate::sinks::textfile::TextfileDir;
 
 /// What became of a group at one of its destinations.
@@ -310,9 +310,9 @@ impl<'a> Reconciler<'a> {
             return Ok(false);
         }
         let Ok(client) = self.clients.get(url) else { return Ok(false) };
-        match client.memory(&group.key, fair_share(until_settling(deadline), 2)).await {
-            Ok(Memory::Absent | Memory::Ghost) => Ok(true),
-            Ok(Memory::Group { .. }) => Ok(false),
+        match client.lookup(&group.key, fair_share(until_settling(deadline), 2)).await {
+            Ok(GroupLookup::Absent | GroupLookup::Ghost) => Ok(true),
+            Ok(GroupLookup::Held { .. }) => Ok(false),
             Err(error) => {
                 tracing::debug!("group {}: {url} does not say whether it remembers it: {error}", group.key);
                 // One that does not answer a question will not take a state either.

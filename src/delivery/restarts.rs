@@ -43,7 +43,7 @@ impl Reconciler<'_> {
             }
             let share = fair_share(deadline, homes.len() - called);
             if let Ok(client) = self.clients.get(&url)
-                && let Err(outage) = client.pulse(share).await
+                && let Err(outage) = client.readiness(share).await
             {
                 tracing::debug!("gateway {url}: {outage}");
             }

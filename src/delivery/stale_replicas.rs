@@ -15,7 +15,7 @@ use crate::grouping::GroupingKey;
 use crate::registry::{
     Desired, Group, GroupStatus, PendingAction, RegistryError, Replica, ReplicaStatus, RequestOutcome,
 };
-use crate::sinks::pushgateway::{Client, Memory};
+use crate::sinks::pushgateway::{Client, GroupLookup};
 use crate::sinks::textfile::TextfileDir;
 
 /// How long a reconciler waits for a gateway to confirm a deletion.
@@ -213,8 +213,8 @@ async fn delete_and_verify(client: &Client, key: &GroupingKey, deadline: Instant
     let until = deadline.min(Instant::now() + DELETION_TIME);
     let mut pause = Duration::from_millis(2);
     loop {
-        match client.memory(key, until).await {
-            Ok(Memory::Absent) => return Ok(()),
+        match client.lookup(key, until).await {
+            Ok(GroupLookup::Absent) => return Ok(()),
             Ok(_) if Instant::now() + pause < until => tokio::time::sleep(pause).await,
             Ok(_) => {
                 return Err(pending("accepted the deletion, and still has the group"));

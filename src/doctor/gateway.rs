@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use super::{Area, Finding, OwnGroup, Place, clock, count, host::complaint, list};
 use crate::grouping::GroupingKey;
-use crate::janitor::group::Group;
-use crate::sinks::pushgateway::{ComplaintKind, Outage, Pulse, RawKey, ReadError, Status};
+use crate::janitor::group::RemoteGroup;
+use crate::sinks::pushgateway::{ComplaintKind, GatewayStatus, Outage, RawKey, ReadError, Readiness};
 
 /// More samples than this make every push by anybody slow: a push takes time in proportion to all of them.
 const MANY_SAMPLES: u64 = 100_000;
@@ -21,9 +21,9 @@ pub struct Gateway {
     /// What is questionable about its secrets.
     pub warnings: Vec<String>,
     /// Whether somebody answers, and this host's time when he did.
-    pub pulse: Option<Result<(Pulse, SystemTime), Outage>>,
+    pub readiness: Option<Result<(Readiness, SystemTime), Outage>>,
     /// Whether it is a Pushgateway, and how it is set up.
-    pub status: Option<Result<Status, ReadError>>,
+    pub status: Option<Result<GatewayStatus, ReadError>>,
     /// The start times of several answers over connections of their own.
     pub start_times: BTreeSet<String>,
     /// The start time that this host knew it by.
@@ -44,7 +44,7 @@ pub struct Held {
     /// How many samples.
     pub samples: u64,
     /// The groups that disable it.
-    pub poison: Vec<Group>,
+    pub poison: Vec<RemoteGroup>,
     /// The groups whose last push was refused, ghosts included.
     pub refused: Vec<RawKey>,
     /// Groups of this host of which it knows the name only, because every push to them was refused.
@@ -78,16 +78,16 @@ pub fn findings(gateway: &Gateway) -> Vec<Finding> {
         ));
         return found;
     }
-    let Some(pulse) = &gateway.pulse else { return found };
-    let first = match pulse {
+    let Some(readiness) = &gateway.readiness else { return found };
+    let first = match readiness {
         Err(outage) => reachable(&place, Err(&outage.reason)),
-        Ok((pulse, _)) if matches!(pulse.status, 401 | 403 | 407) => unauthorised(&place, pulse.status),
-        Ok((pulse, _)) => reachable(&place, answers(pulse).as_deref().map_or(Ok(()), Err)),
+        Ok((readiness, _)) if matches!(readiness.status, 401 | 403 | 407) => unauthorised(&place, readiness.status),
+        Ok((readiness, _)) => reachable(&place, answers(readiness).as_deref().map_or(Ok(()), Err)),
     };
     let goes_on = first.severity == super::Severity::Fine;
     found.push(first);
-    if let Ok((pulse, then)) = pulse
-        && let Some(date) = pulse.date
+    if let Ok((readiness, then)) = readiness
+        && let Some(date) = readiness.date
     {
         found.push(clock(&place, date, *then));
     }
@@ -138,10 +138,10 @@ pub fn findings(gateway: &Gateway) -> Vec<Finding> {
 }
 
 /// Why the answer to the first question is no good; none if it is.
-fn answers(pulse: &Pulse) -> Option<String> {
-    match pulse.status {
-        500 => Some(format!("answers 500 with {}", pulse.words)),
-        502..=504 => Some(format!("the proxy in front of it answers {}: nobody behind it does", pulse.status)),
+fn answers(readiness: &Readiness) -> Option<String> {
+    match readiness.status {
+        500 => Some(format!("answers 500 with {}", readiness.words)),
+        502..=504 => Some(format!("the proxy in front of it answers {}: nobody behind it does", readiness.status)),
         _ => None,
     }
 }
@@ -167,7 +167,7 @@ fn unauthorised(place: &Place, status: u16) -> Finding {
 }
 
 /// How it is set up.
-fn setup(place: &Place, gateway: &Gateway, status: &Status) -> Vec<Finding> {
+fn setup(place: &Place, gateway: &Gateway, status: &GatewayStatus) -> Vec<Finding> {
     let mut found = vec![place.fine("pushgateway", format!("Pushgateway {}", status.version))];
     if gateway.is_several() {
         found.push(place.broken(
@@ -277,10 +277,10 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
     }
 
-    fn status(flags: &[(&str, &str)]) -> Status {
+    fn status(flags: &[(&str, &str)]) -> GatewayStatus {
         let all = [("persistence.file", "/f"), ("push.disable-consistency-check", "false")].iter().chain(flags);
         let flags: BTreeMap<String, String> = all.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Status { version: "1.5.1".into(), start_time: "t1".into(), flags }
+        GatewayStatus { version: "1.5.1".into(), start_time: "t1".into(), flags }
     }
 
     fn own(delivered: bool) -> OwnGroup {
@@ -294,7 +294,7 @@ mod tests {
             url: "http://a".into(),
             setup: Ok(()),
             warnings: Vec::new(),
-            pulse: Some(Ok((Pulse { status: 200, date: Some(at(0)), words: "\"OK\"".into() }, at(1)))),
+            readiness: Some(Ok((Readiness { status: 200, date: Some(at(0)), words: "\"OK\"".into() }, at(1)))),
             status: Some(Ok(status(&[]))),
             start_times: ["t1".to_owned()].into(),
             known_start_time: Some("t1".into()),
@@ -317,8 +317,8 @@ mod tests {
 
     fn answer(status: u16) -> impl FnOnce(&mut Gateway) {
         move |gateway| {
-            let pulse = Pulse { status, date: None, words: "\"write queue is full\"".into() };
-            gateway.pulse = Some(Ok((pulse, at(0))));
+            let readiness = Readiness { status, date: None, words: "\"write queue is full\"".into() };
+            gateway.readiness = Some(Ok((readiness, at(0))));
         }
     }
 
@@ -332,12 +332,12 @@ mod tests {
         let file = Err("/p: No such file or directory".to_owned());
         check(|gateway| gateway.setup = file, &[("secrets", Broken, "/p: No such file")]);
         let refused = Some(Err(outage("connection refused")));
-        check(|gateway| gateway.pulse = refused, &[("reachable", Broken, "connection refused")]);
+        check(|gateway| gateway.readiness = refused, &[("reachable", Broken, "connection refused")]);
         check(answer(401), &[("authorised", Broken, "/ check user and password")]);
         check(answer(403), &[("authorised", Broken, "403")]);
         check(answer(500), &[("reachable", Broken, "write queue is full")]);
         check(answer(502), &[("reachable", Broken, "nobody behind it")]);
-        let late = |gateway: &mut Gateway| gateway.pulse.as_mut().unwrap().as_mut().unwrap().1 = at(3600);
+        let late = |gateway: &mut Gateway| gateway.readiness.as_mut().unwrap().as_mut().unwrap().1 = at(3600);
         check(late, &[("clock", Broken, "1h00m behind")]);
         let foreign = |gateway: &mut Gateway| {
             gateway.status = Some(Err(ReadError::Unavailable(outage("404, no Pushgateway under this URL"))));
@@ -353,7 +353,7 @@ mod tests {
             Complaint { metric: "push_time_seconds".into(), labels: bad.clone(), kind: ComplaintKind::InvalidUtf8 };
         let poison = Poison { complaints: vec![complaint], text: "x".into() };
         let scrape = Some(Err(ReadError::Poisoned(poison)));
-        let group = Group { key: bad, ..crate::janitor::group::tests::group(&[("job", "x")], 0) };
+        let group = RemoteGroup { key: bad, ..crate::janitor::group::tests::group(&[("job", "x")], 0) };
         let poisoned = |gateway: &mut Gateway| {
             gateway.scrape = scrape;
             gateway.held.as_mut().unwrap().as_mut().unwrap().poison = vec![group];
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn its_setup_has_its_causes() {
-        let with = |status: Status| move |gateway: &mut Gateway| gateway.status = Some(Ok(status));
+        let with = |status: GatewayStatus| move |gateway: &mut Gateway| gateway.status = Some(Ok(status));
         check(with(status(&[("persistence.file", "")])), &[("persistence", Warning, "keeps nothing")]);
         let unchecked = status(&[("push.disable-consistency-check", "true")]);
         check(with(unchecked), &[("consistency-check", Warning, "does not check pushes")]);

@@ -112,7 +112,7 @@ mod tests {
     use crate::doctor::gateway::Held;
     use crate::doctor::host::{Contents, Debt, Folder};
     use crate::grouping::LabelValue;
-    use crate::sinks::pushgateway::Status;
+    use crate::sinks::pushgateway::GatewayStatus;
 
     fn host(mode: u32, contents: Contents) -> Host {
         let folder = Folder {
@@ -135,12 +135,12 @@ mod tests {
     }
 
     fn gateway(held: Held) -> Gateway {
-        let status = Status { version: String::new(), start_time: "t2".into(), flags: BTreeMap::new() };
+        let status = GatewayStatus { version: String::new(), start_time: "t2".into(), flags: BTreeMap::new() };
         Gateway {
             url: "http://a".into(),
             setup: Ok(()),
             warnings: Vec::new(),
-            pulse: None,
+            readiness: None,
             status: Some(Ok(status)),
             start_times: ["t2".to_owned()].into(),
             known_start_time: Some("t2".into()),

@@ -9,7 +9,7 @@ use crate::generate::{GATEWAY_JOB, GATEWAY_LABEL, rules};
 use crate::grouping::GroupingKey;
 use crate::render::one_line;
 use crate::sinks::prometheus::{Health, QueryError, Rule, Target};
-use crate::sinks::pushgateway::{Outage, Pulse};
+use crate::sinks::pushgateway::{Outage, Readiness};
 
 /// The labels of one series.
 pub type Labels = BTreeMap<String, String>;
@@ -20,7 +20,7 @@ pub struct Prometheus {
     /// Its URL, without credentials.
     pub url: String,
     /// Whether somebody answers, and this host's time when he did.
-    pub pulse: Result<(Pulse, SystemTime), Outage>,
+    pub readiness: Result<(Readiness, SystemTime), Outage>,
     /// Its version.
     pub version: Option<Result<String, QueryError>>,
     /// What it scrapes.
@@ -54,12 +54,12 @@ pub struct Alertmanager {
 pub fn findings(prometheus: &Prometheus) -> Vec<Finding> {
     let place = Place::at(Area::Prometheus, &prometheus.url);
     let mut found = Vec::new();
-    match &prometheus.pulse {
+    match &prometheus.readiness {
         Err(outage) => {
             found.push(unreachable(&place, &outage.reason));
             return found;
         }
-        Ok((pulse, then)) => found.extend(pulse.date.map(|date| clock(&place, date, *then))),
+        Ok((readiness, then)) => found.extend(readiness.date.map(|date| clock(&place, date, *then))),
     }
     match &prometheus.version {
         None => return found,
@@ -416,7 +416,7 @@ mod tests {
         let alertmanager = Alertmanager { url: "http://am".into(), failures: Some(0.0), answers: Ok(()) };
         Prometheus {
             url: "http://p:9090".into(),
-            pulse: Ok((Pulse { status: 200, date: Some(at(0)), words: String::new() }, at(0))),
+            readiness: Ok((Readiness { status: 200, date: Some(at(0)), words: String::new() }, at(0))),
             version: Some(Ok("2.42.0".into())),
             targets: Some(Ok(vec![target()])),
             configuration: Some(Ok(CONFIG.into())),
@@ -448,8 +448,8 @@ mod tests {
             remedy: Remedy::Time,
             retry_after: None,
         };
-        check(|it| it.pulse = Err(outage), &[("reachable", Broken, "connection refused")]);
-        let late = |it: &mut Prometheus| it.pulse.as_mut().unwrap().1 = at(60);
+        check(|it| it.readiness = Err(outage), &[("reachable", Broken, "connection refused")]);
+        let late = |it: &mut Prometheus| it.readiness.as_mut().unwrap().1 = at(60);
         check(late, &[("clock", Warning, "1m00s behind")]);
         let version = |error| move |it: &mut Prometheus| it.version = Some(Err(error));
         check(version(QueryError::Unauthorised(401)), &[("authorised", Broken, "USER:PASSWORD")]);

@@ -8,19 +8,19 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::group::{Group, Identity};
+use super::group::{KeyCertainty, RemoteGroup};
 use super::plan::{Plan, Policy, SecondLook, second_look};
 use super::reading::{Reading, as_shown, read};
 use crate::sinks::pushgateway::{Answer, Client, RawKey};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// One request, a reading of the whole gateway included.
     pub request: Duration,
     /// From the last accepted DELETE until the gateway shows that the group is gone. Deletions wait in a queue behind
     /// pushes, each of which can take half a second on a gateway with 10 000 groups.
-    pub proof: Duration,
+    pub confirmation: Duration,
 }
 
 /// What happens to a planned group; told as it happens.
@@ -30,11 +30,11 @@ pub enum Event<'a> {
     /// down now.
     Deleting(&'a RawKey),
     /// It is gone, which was read back.
-    Deleted(&'a Group),
+    Deleted(&'a RemoteGroup),
     /// It was left alone.
-    Spared(&'a Group, Spared),
+    Spared(&'a RemoteGroup, Spared),
     /// It could not be deleted, or may still be there.
-    Failed(&'a Group, &'a str),
+    Failed(&'a RemoteGroup, &'a str),
     /// The gateway cannot be talked to: so many groups were not tried at all.
     GivenUp(usize, &'a str),
 }
@@ -87,7 +87,7 @@ pub async fn apply(
     client: &Client,
     plan: &Plan<'_>,
     policy: &Policy,
-    patience: Patience,
+    timeouts: Timeouts,
     event: &mut dyn FnMut(Event<'_>),
 ) -> Tally {
     let mut work = Work {
@@ -98,14 +98,14 @@ pub async fn apply(
         stuck: Vec::new(),
         claimed: BTreeSet::new(),
     };
-    let mut pending: VecDeque<&Group> = plan.deletions.iter().copied().collect();
+    let mut pending: VecDeque<&RemoteGroup> = plan.deletions.iter().copied().collect();
     let mut pause = FIRST_PAUSE;
     let mut misses = 0;
     let mut retried_at = 0;
     let mut silent = 0;
     while !(pending.is_empty() && work.sent.is_empty()) {
         let begun = Instant::now();
-        let reading = match read(client, begun + patience.request).await {
+        let reading = match read(client, begun + timeouts.request).await {
             Ok(reading) => reading,
             Err(error) => {
                 misses += 1;
@@ -119,7 +119,7 @@ pub async fn apply(
             }
         };
         misses = 0;
-        work.prove(&reading, begun, patience.proof);
+        work.prove(&reading, begun, timeouts.confirmation);
         if pending.is_empty() && work.sent.is_empty() && work.tally.deleted > retried_at {
             // The text that tells raw bytes is read up to a limit; with some groups gone it tells more.
             retried_at = work.tally.deleted;
@@ -130,7 +130,7 @@ pub async fn apply(
         while let Some(group) = pending.front()
             && Instant::now() < until
         {
-            match work.delete(client, group, &reading, policy, patience.request).await {
+            match work.delete(client, group, &reading, policy, timeouts.request).await {
                 true => silent = 0,
                 // Counted over all rounds: one that hangs is asked once in each.
                 false => silent += 1,
@@ -158,18 +158,18 @@ struct Work<'a, 'e> {
     event: &'e mut dyn FnMut(Event<'_>),
     tally: Tally,
     /// Groups whose DELETE was accepted and that were not read back as gone yet, with their keys.
-    sent: Vec<(&'a Group, Vec<RawKey>)>,
+    sent: Vec<(&'a RemoteGroup, Vec<RawKey>)>,
     last_sent: Instant,
     /// Groups whose key is not known.
-    stuck: Vec<&'a Group>,
+    stuck: Vec<&'a RemoteGroup>,
     /// Keys that were found out for groups that had none when they were planned.
     claimed: BTreeSet<RawKey>,
 }
 
 impl<'a> Work<'a, '_> {
     /// Settles what was deleted before the reading that was `begun` then.
-    fn prove(&mut self, reading: &Reading, begun: Instant, patience: Duration) {
-        let is_late = begun.saturating_duration_since(self.last_sent) > patience;
+    fn prove(&mut self, reading: &Reading, begun: Instant, timeout: Duration) {
+        let is_late = begun.saturating_duration_since(self.last_sent) > timeout;
         for (group, keys) in std::mem::take(&mut self.sent) {
             match keys.iter().find_map(|key| reading.get(key)) {
                 None => {
@@ -178,7 +178,7 @@ impl<'a> Work<'a, '_> {
                 }
                 Some(current) if current.push_time != group.push_time => self.spare(group, Spared::PushedAfter),
                 Some(_) if is_late => {
-                    let late = format!("is still there {}s after its deletion was accepted", patience.as_secs());
+                    let late = format!("is still there {}s after its deletion was accepted", timeout.as_secs());
                     self.fail(group, &late);
                 }
                 Some(_) => self.sent.push((group, keys)),
@@ -190,10 +190,10 @@ impl<'a> Work<'a, '_> {
     async fn delete(
         &mut self,
         client: &Client,
-        group: &'a Group,
+        group: &'a RemoteGroup,
         reading: &Reading,
         policy: &Policy,
-        patience: Duration,
+        timeout: Duration,
     ) -> bool {
         let current = self.find(reading, group);
         match second_look(group, current, policy, reading.now(SystemTime::now())) {
@@ -212,17 +212,17 @@ impl<'a> Work<'a, '_> {
                 return true;
             }
         }
-        let keys = current.map(Group::keys_to_delete).unwrap_or_default();
+        let keys = current.map(RemoteGroup::keys_to_delete).unwrap_or_default();
         if keys.is_empty() {
             self.stuck.push(group);
             return true;
         }
-        if group.identity == Identity::BytesUnknown {
+        if group.certainty == KeyCertainty::BytesUnknown {
             self.claimed.extend(keys.iter().cloned());
         }
         for key in &keys {
             (self.event)(Event::Deleting(key));
-            let (answered, reason) = match client.delete_raw(key, Instant::now() + patience).await {
+            let (answered, reason) = match client.delete_raw(key, Instant::now() + timeout).await {
                 Answer::Delivered { .. } => continue,
                 Answer::Rejected(rejection) => (true, rejection.to_string()),
                 Answer::Poisoned(poison) => (true, poison.to_string()),
@@ -236,18 +236,18 @@ impl<'a> Work<'a, '_> {
         true
     }
 
-    fn spare(&mut self, group: &Group, why: Spared) {
+    fn spare(&mut self, group: &RemoteGroup, why: Spared) {
         self.tally.spared += 1;
         (self.event)(Event::Spared(group, why));
     }
 
-    fn fail(&mut self, group: &Group, reason: &str) {
+    fn fail(&mut self, group: &RemoteGroup, reason: &str) {
         self.tally.failed += 1;
         (self.event)(Event::Failed(group, reason));
     }
 
     /// The gateway cannot be read any more.
-    fn give_up(&mut self, pending: &VecDeque<&Group>, reason: &str) {
+    fn give_up(&mut self, pending: &VecDeque<&RemoteGroup>, reason: &str) {
         for (group, _) in std::mem::take(&mut self.sent) {
             self.fail(group, &format!("was deleted, but the gateway cannot be read to prove it: {reason}"));
         }
@@ -258,7 +258,7 @@ impl<'a> Work<'a, '_> {
     }
 
     /// The gateway takes no deletions any more.
-    fn leave(&mut self, pending: &mut VecDeque<&Group>, reason: &str) {
+    fn leave(&mut self, pending: &mut VecDeque<&RemoteGroup>, reason: &str) {
         self.tally.failed += pending.len();
         if !pending.is_empty() {
             (self.event)(Event::GivenUp(pending.len(), reason));
@@ -267,17 +267,17 @@ impl<'a> Work<'a, '_> {
     }
 
     /// The planned group in a new reading, which may know more about its key.
-    fn find<'r>(&self, reading: &'r Reading, planned: &Group) -> Option<&'r Group> {
-        match planned.identity {
-            Identity::Exact => reading.get(&planned.key),
+    fn find<'r>(&self, reading: &'r Reading, planned: &RemoteGroup) -> Option<&'r RemoteGroup> {
+        match planned.certainty {
+            KeyCertainty::Exact => reading.get(&planned.key),
             // One of the candidates may be another group, pushed at another time.
-            Identity::InstanceInDoubt => {
-                let mut found: Vec<&Group> =
+            KeyCertainty::InstanceInDoubt => {
+                let mut found: Vec<&RemoteGroup> =
                     planned.keys_to_delete().iter().filter_map(|key| reading.get(key)).collect();
                 found.sort_by_key(|group| group.push_time != planned.push_time);
                 found.first().copied()
             }
-            Identity::BytesUnknown => reading
+            KeyCertainty::BytesUnknown => reading
                 .groups
                 .iter()
                 .find(|group| as_shown(&group.key) == planned.key && !self.claimed.contains(&group.key)),

@@ -7,11 +7,11 @@ use crate::sinks::pushgateway::path::RawKey;
 
 /// One group of a Pushgateway.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
+pub struct RemoteGroup {
     /// Its labels, with the bytes that the gateway really holds as far as [`identity`](Self::identity) says so.
     pub key: RawKey,
     /// How sure `key` is.
-    pub identity: Identity,
+    pub certainty: KeyCertainty,
     /// `push_time_seconds`: when a push was last accepted; `None` = never.
     pub push_time: Option<SystemTime>,
     /// `push_failure_time_seconds`: when a push was last refused; `None` = never.
@@ -19,7 +19,7 @@ pub struct Group {
     /// Whether the last push was accepted.
     pub last_push_successful: bool,
     /// What its metrics say about the run that ended last.
-    pub last_run: LastRun,
+    pub last_run: ReportedRun,
     /// `script_ttl_seconds`: the group may be deleted when it was last pushed longer ago than this.
     pub ttl: Option<Duration>,
     /// How many samples it adds to every scrape, those of the gateway itself (`push_time_seconds` and so on) included.
@@ -30,7 +30,7 @@ pub struct Group {
 
 /// How well a group's labels are known: the API hides them in two cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum KeyCertainty {
     /// The key is what the gateway holds.
     Exact,
     /// A pushed metric called `labels` hides the key, and the labels of `push_time_seconds` stand in, which show an empty
@@ -53,7 +53,7 @@ pub enum Damage {
 
 /// What the metrics of a group say about runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LastRun {
+pub struct ReportedRun {
     /// `script_result`, or else whether `script_exit_code` is 0; `None` where the group has neither.
     pub succeeded: Option<bool>,
     /// `script_exit_code`, where it is a whole number.
@@ -83,7 +83,7 @@ impl Damage {
     }
 }
 
-impl Group {
+impl RemoteGroup {
     /// When somebody last pushed to it, accepted or not. A group whose pushes are refused is in use as well: its age counts
     /// from the last attempt.
     pub fn last_push(&self) -> Option<SystemTime> {
@@ -103,8 +103,8 @@ impl Group {
     pub fn is_expired(&self, now: SystemTime) -> bool {
         let (Some(ttl), Some(age)) = (self.ttl, self.age(now)) else { return false };
         let is_silent = match self.last_run {
-            LastRun { running: 0, .. } => true,
-            LastRun { heartbeat, .. } => {
+            ReportedRun { running: 0, .. } => true,
+            ReportedRun { heartbeat, .. } => {
                 heartbeat.is_some_and(|interval| age > interval.saturating_mul(MISSED_HEARTBEATS))
             }
         };
@@ -125,10 +125,10 @@ impl Group {
     ///
     /// Deleting a key that no group has does nothing, so both candidates may go where the API hides which one it is.
     pub fn keys_to_delete(&self) -> Vec<RawKey> {
-        match self.identity {
-            Identity::Exact => vec![self.key.clone()],
-            Identity::InstanceInDoubt => vec![self.key.clone(), with_empty_instance(&self.key)],
-            Identity::BytesUnknown => Vec::new(),
+        match self.certainty {
+            KeyCertainty::Exact => vec![self.key.clone()],
+            KeyCertainty::InstanceInDoubt => vec![self.key.clone(), with_empty_instance(&self.key)],
+            KeyCertainty::BytesUnknown => Vec::new(),
         }
     }
 }
@@ -145,12 +145,12 @@ pub fn without_empty_instance(key: &RawKey) -> Option<RawKey> {
 }
 
 /// Fills in what shows only when all groups of a gateway are seen together, and settles identities that this settles.
-pub fn diagnose(groups: &mut [Group]) {
-    let is_doubtful = |group: &Group| group.identity == Identity::InstanceInDoubt;
+pub fn diagnose(groups: &mut [RemoteGroup]) {
+    let is_doubtful = |group: &RemoteGroup| group.certainty == KeyCertainty::InstanceInDoubt;
     // Of most gateways there is nothing to settle, and copies of all keys would be half of what they need.
     let known: BTreeSet<RawKey> = match groups.iter().any(is_doubtful) {
         true => {
-            let exact = groups.iter().filter(|group| group.identity == Identity::Exact);
+            let exact = groups.iter().filter(|group| group.certainty == KeyCertainty::Exact);
             exact.map(|group| group.key.clone()).collect()
         }
         false => BTreeSet::new(),
@@ -159,9 +159,9 @@ pub fn diagnose(groups: &mut [Group]) {
         // Keys are unique, so a candidate that another group has is not this one's.
         if known.contains(&group.key) {
             group.key = with_empty_instance(&group.key);
-            group.identity = Identity::Exact;
+            group.certainty = KeyCertainty::Exact;
         } else if known.contains(&with_empty_instance(&group.key)) {
-            group.identity = Identity::Exact;
+            group.certainty = KeyCertainty::Exact;
         }
     }
     let shadowed: BTreeSet<RawKey> = groups.iter().filter_map(|group| without_empty_instance(&group.key)).collect();
@@ -182,14 +182,14 @@ pub(crate) mod tests {
     use super::*;
 
     /// A healthy group, pushed at `pushed` seconds after 1970 (0 = never).
-    pub(crate) fn group(labels: &[(&str, &str)], pushed: u64) -> Group {
-        Group {
+    pub(crate) fn group(labels: &[(&str, &str)], pushed: u64) -> RemoteGroup {
+        RemoteGroup {
             key: RawKey::new(labels.iter().copied()),
-            identity: Identity::Exact,
+            certainty: KeyCertainty::Exact,
             push_time: (pushed > 0).then(|| at(pushed)),
             push_failure_time: None,
             last_push_successful: pushed > 0,
-            last_run: LastRun::default(),
+            last_run: ReportedRun::default(),
             ttl: None,
             samples: 2,
             damage: BTreeSet::new(),
@@ -231,7 +231,8 @@ pub(crate) mod tests {
         let check = |running: u32, heartbeat: Option<u64>, age: u64, expected: bool| {
             let mut group = group(&[("job", "j")], 1000);
             group.ttl = Some(Duration::from_secs(60));
-            group.last_run = LastRun { running, heartbeat: heartbeat.map(Duration::from_secs), ..LastRun::default() };
+            group.last_run =
+                ReportedRun { running, heartbeat: heartbeat.map(Duration::from_secs), ..ReportedRun::default() };
             assert_eq!(group.is_expired(at(1000 + age)), expected, "{running} {heartbeat:?} {age}");
         };
         check(0, None, 61, true);
@@ -260,7 +261,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_hidden_key_is_settled_by_its_twin() {
-        let doubtful = || Group { identity: Identity::InstanceInDoubt, ..group(&[("job", "t")], 1) };
+        let doubtful = || RemoteGroup { certainty: KeyCertainty::InstanceInDoubt, ..group(&[("job", "t")], 1) };
         let mut alone = [doubtful()];
         diagnose(&mut alone);
         let empty = RawKey::new([("job", "t"), ("instance", "")]);

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::group::Group;
+use super::group::RemoteGroup;
 use super::selector::Selector;
 
 /// Which groups a gateway is to be rid of.
@@ -18,7 +18,7 @@ pub enum Policy {
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
     /// What goes, by grouping key.
-    pub deletions: Vec<&'a Group>,
+    pub deletions: Vec<&'a RemoteGroup>,
     /// How many groups stay.
     pub staying: usize,
     /// How many of those stay only because they have more labels than a full grouping key that was asked for.
@@ -40,7 +40,7 @@ pub enum SecondLook {
 
 impl Policy {
     /// Whether `group` is to go.
-    pub fn means(&self, group: &Group, now: SystemTime) -> bool {
+    pub fn means(&self, group: &RemoteGroup, now: SystemTime) -> bool {
         match self {
             Self::All => true,
             Self::Matching(selector) => selector.selects(group, now),
@@ -56,7 +56,7 @@ impl Plan<'_> {
 }
 
 /// The groups among `groups` (all of one gateway, after [`super::group::diagnose`]) that `policy` means at `now`.
-pub fn plan<'a>(groups: &'a [Group], policy: &Policy, now: SystemTime) -> Plan<'a> {
+pub fn plan<'a>(groups: &'a [RemoteGroup], policy: &Policy, now: SystemTime) -> Plan<'a> {
     let (mut deletions, staying): (Vec<_>, Vec<_>) = groups.iter().partition(|group| policy.means(group, now));
     deletions.sort_by(|a, b| a.key.cmp(&b.key));
     let nearly = match policy {
@@ -70,7 +70,12 @@ pub fn plan<'a>(groups: &'a [Group], policy: &Policy, now: SystemTime) -> Plan<'
 ///
 /// A refused push to a damaged group does not save it: it holds nothing that such a push put there, and a client that
 /// keeps trying would otherwise keep the damage alive.
-pub fn second_look(planned: &Group, current: Option<&Group>, policy: &Policy, now: SystemTime) -> SecondLook {
+pub fn second_look(
+    planned: &RemoteGroup,
+    current: Option<&RemoteGroup>,
+    policy: &Policy,
+    now: SystemTime,
+) -> SecondLook {
     let Some(current) = current else { return SecondLook::Gone };
     let refused_since = current.push_failure_time != planned.push_failure_time && planned.damage.is_empty();
     if current.push_time != planned.push_time || refused_since {
@@ -130,10 +135,10 @@ mod tests {
     #[test]
     fn the_second_look_spares_what_changed() {
         let planned = group(&[("job", "j")], 100);
-        let look = |current: &Group| second_look(&planned, Some(current), &Policy::All, at(200));
+        let look = |current: &RemoteGroup| second_look(&planned, Some(current), &Policy::All, at(200));
         assert_eq!(look(&planned), SecondLook::Delete);
         assert_eq!(look(&group(&[("job", "j")], 101)), SecondLook::Pushed);
-        let refused = Group { push_failure_time: Some(at(150)), ..planned.clone() };
+        let refused = RemoteGroup { push_failure_time: Some(at(150)), ..planned.clone() };
         assert_eq!(look(&refused), SecondLook::Pushed);
         assert_eq!(second_look(&planned, None, &Policy::All, at(200)), SecondLook::Gone);
         let failed = matching(vec![Condition::Failed]);
@@ -146,17 +151,17 @@ mod tests {
         planned[0].push_failure_time = Some(at(100));
         diagnose(&mut planned);
         let ghost = matching(vec![Condition::Ghost]);
-        let pushed_again = Group { push_failure_time: Some(at(150)), ..planned[0].clone() };
+        let pushed_again = RemoteGroup { push_failure_time: Some(at(150)), ..planned[0].clone() };
         assert_eq!(second_look(&planned[0], Some(&pushed_again), &ghost, at(200)), SecondLook::Delete);
-        let healthy = Group { push_time: Some(at(150)), ..planned[0].clone() };
+        let healthy = RemoteGroup { push_time: Some(at(150)), ..planned[0].clone() };
         assert_eq!(second_look(&planned[0], Some(&healthy), &ghost, at(200)), SecondLook::Pushed);
     }
 
-    fn groups() -> impl Strategy<Value = Vec<Group>> {
+    fn groups() -> impl Strategy<Value = Vec<RemoteGroup>> {
         let labels = prop::collection::btree_map("(instance|script_name|env)", "(|a|b|ab)", 0..3);
         let one = ("(j|k)", labels, 0_u64..4, 0_u64..4, prop::option::of(0_u64..4), prop::option::of(any::<bool>()));
         prop::collection::vec(one, 0..12).prop_map(|groups| {
-            let mut groups: Vec<Group> = groups
+            let mut groups: Vec<RemoteGroup> = groups
                 .into_iter()
                 .map(|(job, labels, pushed, refused, ttl, succeeded)| {
                     let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

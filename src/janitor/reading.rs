@@ -2,7 +2,7 @@
 //!
 //! They come from the JSON API (`/api/v1/metrics`) and not from the text of `/metrics`, which is a third of its size: only
 //! there does every sample stand beside the group that it belongs to, does an empty `instance` differ from none, and does
-//! a disabled gateway still answer. One group is parsed at a time and kept as the few facts of a [`Group`].
+//! a disabled gateway still answer. One group is parsed at a time and kept as the few facts of a [`RemoteGroup`].
 //!
 //! What the API cannot show are the bytes of labels that are not UTF-8. They are in the text with which a disabled gateway
 //! refuses a scrape: [`Reading::reveal`].
@@ -10,11 +10,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::group::{Damage, Group, Identity, LastRun, diagnose};
+use super::group::{Damage, KeyCertainty, RemoteGroup, ReportedRun, diagnose};
 use super::selector::text_of;
 use crate::sinks::pushgateway::{self, Client, Complaint, ComplaintKind, RawKey, ReadError};
 
-/// The metrics whose values a [`Group`] keeps.
+/// The metrics whose values a [`RemoteGroup`] keeps.
 const WANTED: &[&str] =
     &["script_result", "script_exit_code", "script_running", "script_heartbeat_interval_seconds", "script_ttl_seconds"];
 
@@ -22,7 +22,7 @@ const WANTED: &[&str] =
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
     /// The groups, sorted by key and [diagnosed](super::group::diagnose).
-    pub groups: Vec<Group>,
+    pub groups: Vec<RemoteGroup>,
     /// How many groups showed no labels, so that nobody can say which they are.
     pub nameless: u64,
     /// The samples of all groups.
@@ -41,7 +41,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 pub async fn read(client: &Client, deadline: Instant) -> Result<Reading, ReadError> {
     let mut reading = Reading::default();
     reading.date = client.groups(WANTED, deadline, |group| reading.add(group)).await?;
-    if reading.groups.iter().any(|group| group.identity == Identity::BytesUnknown)
+    if reading.groups.iter().any(|group| group.certainty == KeyCertainty::BytesUnknown)
         && let Err(ReadError::Poisoned(poison)) = client.check_scrape(deadline).await
     {
         reading.reveal(&poison.complaints);
@@ -58,12 +58,12 @@ impl Reading {
     }
 
     /// The group with this key.
-    pub fn get(&self, key: &RawKey) -> Option<&Group> {
+    pub fn get(&self, key: &RawKey) -> Option<&RemoteGroup> {
         self.groups.binary_search_by(|group| group.key.cmp(key)).ok().map(|position| &self.groups[position])
     }
 
     /// Adds a group that the API shows; [`settle`](Self::settle) comes after the last one.
-    fn add(&mut self, group: pushgateway::Group) {
+    fn add(&mut self, group: pushgateway::ListedGroup) {
         self.samples += group.samples as u64;
         match of_api(group) {
             Some(group) => self.groups.push(group),
@@ -82,13 +82,13 @@ impl Reading {
         let others = invalid().filter(|complaint| !complaint.is_about_the_group()).map(|complaint| &complaint.labels);
         let mut taken = BTreeSet::new();
         for (shown, exact) in [(own.collect::<BTreeSet<_>>(), true), (others.collect(), false)] {
-            for group in self.groups.iter_mut().filter(|group| group.identity == Identity::BytesUnknown) {
+            for group in self.groups.iter_mut().filter(|group| group.certainty == KeyCertainty::BytesUnknown) {
                 // Two groups may look the same without their bytes (`\xff` and `\xfe`): each takes one of the candidates.
                 let bytes = shown.iter().filter_map(|labels| bytes_of(&group.key, labels, exact));
                 if let Some(key) = bytes.into_iter().find(|key| !taken.contains(key)) {
                     taken.insert(key.clone());
                     group.key = key;
-                    group.identity = Identity::Exact;
+                    group.certainty = KeyCertainty::Exact;
                 }
             }
         }
@@ -114,18 +114,18 @@ pub(super) fn as_shown(labels: &RawKey) -> RawKey {
 }
 
 /// `None` if the API shows no labels of it.
-fn of_api(group: pushgateway::Group) -> Option<Group> {
+fn of_api(group: pushgateway::ListedGroup) -> Option<RemoteGroup> {
     if !group.labels.contains_key("job") {
         return None;
     }
     let (push_time, push_failure_time) = (time(group.push_time), time(group.push_failure_time));
-    let identity = match (group.replaced_bytes, group.instance_in_doubt) {
-        (true, _) => Identity::BytesUnknown,
-        (false, true) => Identity::InstanceInDoubt,
-        (false, false) => Identity::Exact,
+    let certainty = match (group.replaced_bytes, group.instance_in_doubt) {
+        (true, _) => KeyCertainty::BytesUnknown,
+        (false, true) => KeyCertainty::InstanceInDoubt,
+        (false, false) => KeyCertainty::Exact,
     };
-    Some(Group {
-        identity,
+    Some(RemoteGroup {
+        certainty,
         push_time,
         push_failure_time,
         last_push_successful: !group.last_push_failed,
@@ -137,14 +137,14 @@ fn of_api(group: pushgateway::Group) -> Option<Group> {
     })
 }
 
-fn last_run(value: impl Fn(&str) -> Option<f64>) -> LastRun {
+fn last_run(value: impl Fn(&str) -> Option<f64>) -> ReportedRun {
     let exit_code = value("script_exit_code")
         .filter(|code| code.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(code))
         .map(|code| code as i32);
     let result = value("script_result").filter(|result| !result.is_nan()).map(|result| result >= 1.0);
     let running = value("script_running").filter(|running| *running > 0.0).unwrap_or_default();
     let heartbeat = value("script_heartbeat_interval_seconds").and_then(interval);
-    LastRun { succeeded: result.or(exit_code.map(|code| code == 0)), exit_code, running: running as u32, heartbeat }
+    ReportedRun { succeeded: result.or(exit_code.map(|code| code == 0)), exit_code, running: running as u32, heartbeat }
 }
 
 /// Seconds as a duration, unless they are none.
@@ -173,7 +173,7 @@ mod tests {
         reading
     }
 
-    fn only(group: &str) -> Group {
+    fn only(group: &str) -> RemoteGroup {
         let mut reading = read(&[group]);
         assert_eq!((reading.groups.len(), reading.nameless), (1, 0), "{group}");
         reading.groups.remove(0)
@@ -199,12 +199,15 @@ mod tests {
             gauge("script_ttl_seconds", labels, "3600"),
         ));
         assert_eq!(group.key, RawKey::new([("job", "j"), ("instance", "i")]));
-        assert_eq!(group.identity, Identity::Exact);
+        assert_eq!(group.certainty, KeyCertainty::Exact);
         let pushed = group.push_time.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!((pushed.as_secs(), pushed.subsec_micros() / 10), (1_795_404_265, 44369));
         assert_eq!(group.push_failure_time, None);
         assert!(group.last_push_successful && group.damage.is_empty());
-        assert_eq!(group.last_run, LastRun { succeeded: Some(false), exit_code: Some(3), running: 1, heartbeat: None });
+        assert_eq!(
+            group.last_run,
+            ReportedRun { succeeded: Some(false), exit_code: Some(3), running: 1, heartbeat: None }
+        );
         assert_eq!((group.ttl, group.samples), (Some(Duration::from_secs(3600)), 6));
     }
 
@@ -260,17 +263,17 @@ mod tests {
 
     #[test]
     fn a_replaced_byte_differs_from_the_character_that_replaces_it() {
-        let check = |json: &str, identity: Identity| {
+        let check = |json: &str, certainty: KeyCertainty| {
             let group = only(&format!(r#"{{"labels":{{"job":"j","name":"{json}"}}}}"#));
-            assert_eq!(group.identity, identity, "{json}");
-            assert_eq!(group.is_poison(), identity == Identity::BytesUnknown);
+            assert_eq!(group.certainty, certainty, "{json}");
+            assert_eq!(group.is_poison(), certainty == KeyCertainty::BytesUnknown);
         };
-        check("\u{FFFD}", Identity::Exact);
-        check(r"x\ufffd", Identity::BytesUnknown);
-        check(r"x\\ufffd", Identity::Exact);
-        check(r"x\\\ufffd", Identity::BytesUnknown);
-        check(r"\u003c\n\\", Identity::Exact);
-        check("ü\\u00e4", Identity::Exact);
+        check("\u{FFFD}", KeyCertainty::Exact);
+        check(r"x\ufffd", KeyCertainty::BytesUnknown);
+        check(r"x\\ufffd", KeyCertainty::Exact);
+        check(r"x\\\ufffd", KeyCertainty::BytesUnknown);
+        check(r"\u003c\n\\", KeyCertainty::Exact);
+        check("ü\\u00e4", KeyCertainty::Exact);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use regex::Regex;
 
-use super::group::Group;
+use super::group::RemoteGroup;
 use crate::sinks::pushgateway::path::RawKey;
 
 /// One condition.
@@ -140,7 +140,7 @@ impl Selector {
     }
 
     /// Whether `group` is meant, at the time `now`.
-    pub fn selects(&self, group: &Group, now: SystemTime) -> bool {
+    pub fn selects(&self, group: &RemoteGroup, now: SystemTime) -> bool {
         self.conditions.iter().all(|condition| condition.holds_for(group, now))
             && self.full_key().is_none_or(|key| is_exactly(&group.key, &key))
     }
@@ -169,7 +169,7 @@ impl Selector {
     }
 
     /// Whether `group` is left out for one reason only: it has more labels than the full key.
-    pub fn nearly_selects(&self, group: &Group, now: SystemTime) -> bool {
+    pub fn nearly_selects(&self, group: &RemoteGroup, now: SystemTime) -> bool {
         !self.selects(group, now) && self.conditions.iter().all(|condition| condition.holds_for(group, now))
     }
 }
@@ -181,7 +181,7 @@ fn is_exactly(group: &RawKey, key: &BTreeMap<&str, &str>) -> bool {
 }
 
 impl Condition {
-    fn holds_for(&self, group: &Group, now: SystemTime) -> bool {
+    fn holds_for(&self, group: &RemoteGroup, now: SystemTime) -> bool {
         match self {
             Self::Label(matcher) => matcher.holds_for(&group.key),
             Self::OlderThan(limit) => group.age(now).is_some_and(|age| age > *limit),
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_refused_push_counts_as_failed_and_a_running_job_does_not() {
-        let fails = |group: &Group| Selector::new(vec![Condition::Failed]).selects(group, at(9));
+        let fails = |group: &RemoteGroup| Selector::new(vec![Condition::Failed]).selects(group, at(9));
         let mut group = group(&[("job", "j")], 1);
         assert!(!fails(&group));
         group.last_push_successful = false;

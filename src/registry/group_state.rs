@@ -73,7 +73,7 @@ pub enum Past {
 
 /// When a job is due, as it was written; see [`crate::schedule`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
+pub struct ScheduleSpec {
     /// Five fields of cron, or a word such as `@daily`.
     pub cron: String,
     /// The name of the time zone; none for this machine's.
@@ -81,7 +81,7 @@ pub struct Due {
     pub zone: Option<String>,
 }
 
-impl Due {
+impl ScheduleSpec {
     /// The first time after `now`; none if this is no schedule (another version of jobmon may have thought so).
     pub fn next_after(&self, now: SystemTime) -> Option<SystemTime> {
         let zone = match &self.zone {
@@ -100,7 +100,7 @@ pub struct Expectations {
     /// It should succeed at least this often.
     pub expected_interval: Option<Duration>,
     /// When it is due.
-    pub schedule: Option<Due>,
+    pub schedule: Option<ScheduleSpec>,
     /// When its schedule starts it next: computed from it whenever the state of the group changes.
     pub next_start: Option<SystemTime>,
     /// How late a due run may be before it counts as missed.
@@ -320,7 +320,7 @@ pub(super) mod expectations_as_json {
         #[serde(skip_serializing_if = "Option::is_none")]
         expected_interval: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        schedule: Option<Due>,
+        schedule: Option<ScheduleSpec>,
         #[serde(skip_serializing_if = "Option::is_none")]
         next_start: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]

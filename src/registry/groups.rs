@@ -339,7 +339,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::registry::group_state::Due;
+    use crate::registry::group_state::ScheduleSpec;
     use crate::registry::schema;
     use crate::registry::testing::{at, key};
 
@@ -395,7 +395,7 @@ mod tests {
         }
         let expected = Expectations { grace: Some(Duration::from_secs(2)), ..Expectations::default() };
         let registered = Expectations {
-            schedule: Some(Due { cron: "@daily".into(), zone: None }),
+            schedule: Some(ScheduleSpec { cron: "@daily".into(), zone: None }),
             ttl: Some(Duration::from_nanos(1)),
             ..Expectations::default()
         };

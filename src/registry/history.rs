@@ -13,7 +13,7 @@ use crate::record::{AttemptRecord, Outcome, RunId, RunRecord};
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct RunFilter {
     /// Labels that the group has, with these values; `job` and `script_name` are labels like any other.
     pub labels: Vec<(String, String)>,
     /// Only these outcomes; any, if there are none.
@@ -24,7 +24,7 @@ pub struct Filter {
     pub limit: usize,
 }
 
-impl Filter {
+impl RunFilter {
     /// Whether the filter selects the group.
     pub fn selects(&self, key: &GroupingKey) -> bool {
         self.labels.iter().all(|(name, value)| key.get(name) == Some(value))
@@ -147,7 +147,7 @@ impl TooOld {
 }
 
 /// The newest runs that the filter selects, newest first: in the order in which their ends became known.
-pub(super) fn runs(transaction: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Vec<PastRun>> {
+pub(super) fn runs(transaction: &Transaction<'_>, filter: &RunFilter) -> rusqlite::Result<Vec<PastRun>> {
     let mut found: Vec<(i64, PastRun)> = Vec::new();
     // Unsuccessful runs are found by an index, but of one group at a time.
     let has_index = !filter.outcomes.is_empty() && !filter.outcomes.contains(&Outcome::Success);
@@ -171,7 +171,7 @@ pub(super) fn runs(transaction: &Transaction<'_>, filter: &Filter) -> rusqlite::
 }
 
 /// The newest runs of one group, or of all.
-fn newest(connection: &Connection, group: Option<&Group>, filter: &Filter) -> rusqlite::Result<Vec<(i64, PastRun)>> {
+fn newest(connection: &Connection, group: Option<&Group>, filter: &RunFilter) -> rusqlite::Result<Vec<(i64, PastRun)>> {
     let mut conditions = vec!["1".to_owned()];
     if let Some(group) = group {
         conditions.push(format!("runs.group_id = {}", group.id.0));

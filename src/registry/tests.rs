@@ -12,8 +12,8 @@ fn to(destinations: &[&str]) -> Declaration {
     Declaration { destinations: Some(destinations.iter().map(|d| (*d).to_owned()).collect()), ..Declaration::default() }
 }
 
-fn everything() -> Filter {
-    Filter { limit: 1_000_000, ..Filter::default() }
+fn everything() -> RunFilter {
+    RunFilter { limit: 1_000_000, ..RunFilter::default() }
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn every_report_moves_the_time_of_the_next_run_whoever_knows_the_schedule() {
     let mut registry = temp.registry();
     let hourly = |zone: &str| Declaration {
         expectations: Expectations {
-            schedule: Some(Due { cron: "30 * * * *".into(), zone: Some(zone.into()) }),
+            schedule: Some(ScheduleSpec { cron: "30 * * * *".into(), zone: Some(zone.into()) }),
             ..Expectations::default()
         },
         ..to(&[A])
@@ -204,7 +204,7 @@ fn every_report_moves_the_time_of_the_next_run_whoever_knows_the_schedule() {
     // The wall clock of Kathmandu is 5:45 ahead.
     assert_eq!(run(8300, &hourly("Asia/Kathmandu")), half_past(2).map(|time| time + Duration::from_secs(900)));
     assert_eq!(run(8400, &plain), half_past(3), "what is gone from the crontab is gone");
-    let unreadable = Due { cron: "30 * * * *".into(), zone: Some("Atlantis/Central".into()) };
+    let unreadable = ScheduleSpec { cron: "30 * * * *".into(), zone: Some("Atlantis/Central".into()) };
     assert_eq!(unreadable.next_after(at(0)), None);
 }
 
@@ -335,7 +335,7 @@ fn a_rehearsal_changes_and_writes_nothing() {
         registry.rehearse(&start(name, 20), at(30)).unwrap();
         assert_eq!((registry.groups().unwrap(), log()), before, "{name}");
     }
-    let runs = Filter { limit: 10, ..Filter::default() };
+    let runs = RunFilter { limit: 10, ..RunFilter::default() };
     assert_eq!(registry.runs(&runs).unwrap().len(), 1);
     // It is over: others can write.
     let mut other = temp.registry();

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config;
 
-use super::pushgateway::{self, Outage, Pulse, SetupError, Tls};
+use super::pushgateway::{self, Outage, Readiness, SetupError, Tls};
 
 /// One Prometheus server and the connections to it.
 pub struct Prometheus {
@@ -85,7 +85,7 @@ impl Prometheus {
     /// A client of the server at `address`, whose credentials, if there are any, are used. Connects to nothing.
     pub fn new(address: config::Gateway, tls: Tls) -> Result<Self, SetupError> {
         let url = address.url().to_owned();
-        let client = pushgateway::Client::new(&pushgateway::Gateway { tls, ..pushgateway::Gateway::new(address) })?;
+        let client = pushgateway::Client::new(&pushgateway::Endpoint { tls, ..pushgateway::Endpoint::new(address) })?;
         Ok(Self { client, url })
     }
 
@@ -95,8 +95,8 @@ impl Prometheus {
     }
 
     /// Whether somebody answers, and what time it is there.
-    pub async fn pulse(&self, deadline: Instant) -> Result<Pulse, Outage> {
-        self.client.pulse(deadline).await
+    pub async fn readiness(&self, deadline: Instant) -> Result<Readiness, Outage> {
+        self.client.readiness(deadline).await
     }
 
     /// Its version; at the same time the question whether it is a Prometheus at all.

@@ -38,10 +38,10 @@ mod url;
 
 pub use answer::{Answer, Method, Outage, Poison, Rejection, Remedy};
 pub use complaint::{Complaint, ComplaintKind};
-pub use groups::{Group, Sample};
+pub use groups::{ListedGroup, ListedSample};
 pub use path::RawKey;
-pub use scrape::Memory;
-pub use tls::{Identity, Tls};
+pub use scrape::GroupLookup;
+pub use tls::{ClientCertificate, Tls};
 
 use answer::{Question, Reply, classify, describe_body, family_names, poison_of_scrape, retry_after};
 use body::TrackedBody;
@@ -49,11 +49,11 @@ use failure::{Circumstances, outage_of, timed_out};
 
 /// Everything that is configured about one gateway.
 #[derive(Clone, Debug)]
-pub struct Gateway {
+pub struct Endpoint {
     /// Where it is, and perhaps credentials.
     pub address: config::Gateway,
     /// How jobmon proves who it is; wins over credentials in the address.
-    pub auth: Option<Auth>,
+    pub auth: Option<Credentials>,
     /// Headers that go with every request, their values as secret as passwords.
     pub headers: Vec<(String, Secret)>,
     /// Certificates, for `https`.
@@ -62,7 +62,7 @@ pub struct Gateway {
 
 /// How jobmon proves who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
+pub enum Credentials {
     /// HTTP basic authentication (RFC 7617).
     Basic {
         /// The user, without a colon.
@@ -90,7 +90,7 @@ pub enum ReadError {
 
 /// `GET /api/v1/status`: since version 1.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct GatewayStatus {
     /// The gateway's version, such as `1.11.2`.
     pub version: String,
     /// When it was started, as it writes it (RFC 3339). Another text than last time = it was restarted and may have
@@ -102,7 +102,7 @@ pub struct Status {
 
 /// `GET /-/ready`, by whoever answered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pulse {
+pub struct Readiness {
     /// The HTTP status. 500 from a Pushgateway: so many pushes wait that it takes no more.
     pub status: u16,
     /// What the server's clock says, to the second.
@@ -140,7 +140,7 @@ const MAX_URL: usize = 65_000;
 /// How much of an answer's body is judged.
 const MAX_REPLY: usize = 256 * 1024;
 
-impl Gateway {
+impl Endpoint {
     /// A gateway that needs nothing but its address.
     pub fn new(address: config::Gateway) -> Self {
         Self { address, auth: None, headers: Vec::new(), tls: Tls::default() }
@@ -152,7 +152,7 @@ impl Client {
     ///
     /// Connects to nothing. Takes the proxy from the usual variables (`HTTPS_PROXY`, `NO_PROXY`, …) unless the gateway is
     /// on this machine.
-    pub fn new(gateway: &Gateway) -> Result<Self, SetupError> {
+    pub fn new(gateway: &Endpoint) -> Result<Self, SetupError> {
         let base = url::base(gateway.address.url())?;
         let mut secrets = Vec::new();
         let headers = headers(gateway, &mut secrets)?;
@@ -198,7 +198,7 @@ impl Client {
     /// Removes the empty group that a refused push left behind ([`Rejection::may_leave_ghost`]); `true` if there was
     /// one. A group that was ever pushed with success is left alone.
     pub async fn delete_ghost(&self, key: &GroupingKey, deadline: Instant) -> Result<bool, ReadError> {
-        if self.memory(key, deadline).await? != Memory::Ghost {
+        if self.lookup(key, deadline).await? != GroupLookup::Ghost {
             return Ok(false);
         }
         match self.delete(key, deadline).await {
@@ -213,7 +213,7 @@ impl Client {
     ///
     /// Reads a scrape up to the place where the group would be; where there is none to read (poisoned, moved by
     /// `--web.telemetry-path`), the API's list.
-    pub async fn memory(&self, key: &GroupingKey, deadline: Instant) -> Result<Memory, ReadError> {
+    pub async fn lookup(&self, key: &GroupingKey, deadline: Instant) -> Result<GroupLookup, ReadError> {
         let key = RawKey::from(key);
         let mut answer = self.get("/metrics", deadline).await?;
         if matches!(answer.status(), 429 | 503) {
@@ -227,19 +227,19 @@ impl Client {
                     break;
                 }
             }
-            if let Some(memory) = search.result() {
-                return Ok(memory);
+            if let Some(found) = search.result() {
+                return Ok(found);
             }
         }
-        let mut memory = Memory::Absent;
+        let mut found = GroupLookup::Absent;
         self.groups(&[], deadline, |group| {
             if group.candidate_keys().contains(&key) {
                 let push_time = group.push_time;
-                memory = if group.is_ghost() { Memory::Ghost } else { Memory::Group { push_time } };
+                found = if group.is_ghost() { GroupLookup::Ghost } else { GroupLookup::Held { push_time } };
             }
         })
         .await?;
-        Ok(memory)
+        Ok(found)
     }
 
     /// Hands every group of the gateway to `each`, as they arrive; keeps the values of the metrics named in `wanted`.
@@ -250,14 +250,14 @@ impl Client {
         &self,
         wanted: &[&str],
         deadline: Instant,
-        mut each: impl FnMut(Group),
+        mut each: impl FnMut(ListedGroup),
     ) -> Result<Option<SystemTime>, ReadError> {
         let mut answer = self.get("/api/v1/metrics", deadline).await?;
         if answer.status() != 200 {
             return Err(answer.failure().await);
         }
         let date = answer.date();
-        let mut reader = groups::Groups::new(wanted);
+        let mut reader = groups::GroupListReader::new(wanted);
         let mut list = Ok(());
         while let Some(piece) = answer.piece().await? {
             list = reader.feed(&piece, &mut each);
@@ -274,7 +274,7 @@ impl Client {
 
     /// The gateway's version, flags and start time; at the same time the question whether it is a Pushgateway at all,
     /// to which a server of another kind gives [`Remedy::Setting`] with what it is instead.
-    pub async fn status(&self, deadline: Instant) -> Result<Status, ReadError> {
+    pub async fn status(&self, deadline: Instant) -> Result<GatewayStatus, ReadError> {
         let mut answer = self.get("/api/v1/status", deadline).await?;
         if answer.status() != 200 {
             return Err(answer.failure().await);
@@ -288,7 +288,7 @@ impl Client {
 
     /// Whether somebody answers, with which status, and what time it is there. Says nothing about whether pushes are
     /// taken: that is [`check_scrape`](Self::check_scrape).
-    pub async fn pulse(&self, deadline: Instant) -> Result<Pulse, Outage> {
+    pub async fn readiness(&self, deadline: Instant) -> Result<Readiness, Outage> {
         let mut answer = self.get("/-/ready", deadline).await?;
         let (status, date, content_type) = (answer.status(), answer.date(), answer.header(CONTENT_TYPE));
         let (body, _) = answer.collect().await;
@@ -299,7 +299,7 @@ impl Client {
             retry_after: None,
             body: &body,
         };
-        Ok(Pulse { status, date, words: describe_body(&reply) })
+        Ok(Readiness { status, date, words: describe_body(&reply) })
     }
 
     /// `GET path?query` of whatever server this is; an answer of more than `most` bytes is cut.
@@ -617,7 +617,7 @@ impl Received {
     }
 }
 
-impl Status {
+impl GatewayStatus {
     /// Whether pushes are checked against what the gateway holds (the default), so that 200 means "it is there".
     pub fn checks_pushes(&self) -> bool {
         self.flags.get("push.disable-consistency-check").is_none_or(|value| value != "true")
@@ -629,7 +629,7 @@ impl Status {
     }
 }
 
-fn read_status(body: &[u8]) -> Option<Status> {
+fn read_status(body: &[u8]) -> Option<GatewayStatus> {
     #[derive(Deserialize)]
     struct Envelope {
         status: String,
@@ -645,14 +645,14 @@ fn read_status(body: &[u8]) -> Option<Status> {
     let Data { mut build_information, flags, start_time } = data;
     // Other servers of the family answer in the same envelope; this flag is the Pushgateway's since 1.1.
     let is_pushgateway = status == "success" && flags.contains_key("push.disable-consistency-check");
-    is_pushgateway.then(|| Status {
+    is_pushgateway.then(|| GatewayStatus {
         version: build_information.remove("version").unwrap_or_default(),
         start_time,
         flags,
     })
 }
 
-fn headers(gateway: &Gateway, secrets: &mut Vec<String>) -> Result<HeaderMap, SetupError> {
+fn headers(gateway: &Endpoint, secrets: &mut Vec<String>) -> Result<HeaderMap, SetupError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &gateway.headers {
         let header = HeaderName::try_from(name.as_str())
@@ -664,23 +664,23 @@ fn headers(gateway: &Gateway, secrets: &mut Vec<String>) -> Result<HeaderMap, Se
     }
     let from_address = || {
         let (user, password) = gateway.address.credentials()?;
-        Some(Auth::Basic { user: user.to_owned(), password: password.clone() })
+        Some(Credentials::Basic { user: user.to_owned(), password: password.clone() })
     };
     match gateway.auth.clone().or_else(from_address) {
         None => {}
-        Some(Auth::Basic { user, .. }) if user.contains(':') => {
+        Some(Credentials::Basic { user, .. }) if user.contains(':') => {
             return Err(SetupError::new(format!(
                 "user {user:?} holds a colon, which basic authentication cannot carry"
             )));
         }
-        Some(Auth::Basic { user, password }) => {
+        Some(Credentials::Basic { user, password }) => {
             remember(secrets, password.expose());
             let encoded = path::base64_standard(format!("{user}:{}", password.expose()).as_bytes());
             let value = sensitive(&Secret::new(format!("Basic {encoded}")), secrets);
             remember(secrets, &encoded);
             headers.insert(AUTHORIZATION, value.expect("base64 is a valid header value"));
         }
-        Some(Auth::Bearer(token)) => {
+        Some(Credentials::Bearer(token)) => {
             remember(secrets, token.expose());
             let value = sensitive(&Secret::new(format!("Bearer {}", token.expose())), secrets)
                 .ok_or_else(|| SetupError::new("the bearer token holds a line end or control character".to_owned()))?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use jobmon::config::{Secret, SecretSource};
-use jobmon::sinks::pushgateway::{Answer, Auth, Client, Gateway, Identity, Outage, Remedy, Tls};
+use jobmon::sinks::pushgateway::{Answer, Client, ClientCertificate, Credentials, Endpoint, Outage, Remedy, Tls};
 
 use crate::harness::certificates::Pair;
 use crate::harness::client::{Caller, gateway, key};
@@ -17,16 +17,16 @@ const PASSWORD: &str = "correct horse";
 /// bcrypt of [`PASSWORD`] at the lowest cost.
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
 
-fn basic(user: &str, password: &str) -> Option<Auth> {
-    Some(Auth::Basic { user: user.to_owned(), password: Secret::new(password) })
+fn basic(user: &str, password: &str) -> Option<Credentials> {
+    Some(Credentials::Basic { user: user.to_owned(), password: Secret::new(password) })
 }
 
-fn push(gateway: &Gateway) -> Answer {
+fn push(gateway: &Endpoint) -> Answer {
     Caller::with(gateway).put(&key("j", &[]), BODY)
 }
 
 /// The outage of a push that only a setting can cure.
-fn mistake(gateway: &Gateway) -> Outage {
+fn mistake(gateway: &Endpoint) -> Outage {
     match push(gateway) {
         Answer::Unavailable(outage) => {
             assert_eq!(outage.remedy, Remedy::Setting, "{outage}");
@@ -38,8 +38,8 @@ fn mistake(gateway: &Gateway) -> Outage {
     }
 }
 
-fn trusting(url: &str, ca: &Path) -> Gateway {
-    Gateway { tls: Tls { ca_file: Some(ca.to_owned()), ..Tls::default() }, ..gateway(url) }
+fn trusting(url: &str, ca: &Path) -> Endpoint {
+    Endpoint { tls: Tls { ca_file: Some(ca.to_owned()), ..Tls::default() }, ..gateway(url) }
 }
 
 /// A gateway with its own TLS and passwords.
@@ -66,17 +66,17 @@ fn basic_auth_by_nginx_from_value_file_and_url() {
     let nginx = Nginx::in_front_of(&upstream.url()).basic_auth("alice", PASSWORD).start();
     let plain = gateway(&nginx.url());
 
-    assert_eq!(push(&Gateway { auth: basic("alice", PASSWORD), ..plain.clone() }), DELIVERED);
+    assert_eq!(push(&Endpoint { auth: basic("alice", PASSWORD), ..plain.clone() }), DELIVERED);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     let source = SecretSource::File(file.clone());
-    let auth = Auth::Basic { user: "alice".to_owned(), password: source.read().unwrap().secret };
-    assert_eq!(push(&Gateway { auth: Some(auth), ..plain.clone() }), DELIVERED);
+    let auth = Credentials::Basic { user: "alice".to_owned(), password: source.read().unwrap().secret };
+    assert_eq!(push(&Endpoint { auth: Some(auth), ..plain.clone() }), DELIVERED);
     let with_url = nginx.url().replace("http://", "http://alice:correct%20horse@");
     assert_eq!(push(&gateway(&with_url)), DELIVERED);
     // What is configured wins over what stands in the URL.
-    let wrong = Gateway { auth: basic("alice", "wrong"), ..gateway(&with_url) };
+    let wrong = Endpoint { auth: basic("alice", "wrong"), ..gateway(&with_url) };
     let page = "an HTML page \"401 Authorization Required\"";
     for gateway in [plain, wrong] {
         assert_eq!(mistake(&gateway).reason, format!("{WRONG}{page}"));
@@ -93,17 +93,17 @@ fn a_bearer_token_and_extra_headers_go_with_every_request() {
         .demand_header("authorization", "Bearer t0k3n-t0k3n")
         .demand_header("x-scope-orgid", "tenant ä")
         .start();
-    let right = Gateway {
-        auth: Some(Auth::Bearer(Secret::new("t0k3n-t0k3n"))),
+    let right = Endpoint {
+        auth: Some(Credentials::Bearer(Secret::new("t0k3n-t0k3n"))),
         headers: vec![("X-Scope-OrgID".to_owned(), Secret::new("tenant ä"))],
         ..gateway(&nginx.url())
     };
     assert_eq!(push(&right), DELIVERED);
     assert!(Caller::with(&right).status().is_ok());
     assert_eq!(Caller::with(&right).delete(&key("j", &[])), Answer::Delivered { checked: false });
-    let wrong = Gateway { auth: Some(Auth::Bearer(Secret::new("t0k3n-wrong"))), ..right.clone() };
+    let wrong = Endpoint { auth: Some(Credentials::Bearer(Secret::new("t0k3n-wrong"))), ..right.clone() };
     assert!(mistake(&wrong).reason.starts_with(WRONG));
-    assert!(mistake(&Gateway { headers: Vec::new(), ..right }).reason.starts_with(WRONG));
+    assert!(mistake(&Endpoint { headers: Vec::new(), ..right }).reason.starts_with(WRONG));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn tls_by_nginx_with_every_way_to_get_it_wrong() {
     let nginx = Nginx::in_front_of(&upstream.url()).tls(&ours.server()).start();
     assert_eq!(push(&trusting(&nginx.url(), &ours.ca())), DELIVERED);
     assert_eq!(push(&trusting(&nginx.url().replace("127.0.0.1", "localhost"), &ours.ca())), DELIVERED);
-    let insecure = Gateway { tls: Tls { insecure: true, ..Tls::default() }, ..gateway(&nginx.url()) };
+    let insecure = Endpoint { tls: Tls { insecure: true, ..Tls::default() }, ..gateway(&nginx.url()) };
     assert_eq!(push(&insecure), DELIVERED);
 
     let unknown =
@@ -142,14 +142,15 @@ fn client_certificates_by_nginx() {
     let upstream = Pushgateway::start();
     let ours = Certificates::new();
     let nginx = Nginx::in_front_of(&upstream.url()).tls(&ours.server()).client_ca(&ours.ca()).start();
-    let identity = |pair: Pair| Some(Identity { certificate: pair.certificate, key: pair.key });
+    let client_certificate = |pair: Pair| Some(ClientCertificate { certificate: pair.certificate, key: pair.key });
     let without = trusting(&nginx.url(), &ours.ca());
-    let with = |identity| Gateway { tls: Tls { identity, ..without.tls.clone() }, ..without.clone() };
-    assert_eq!(push(&with(identity(ours.client()))), DELIVERED);
+    let with =
+        |client_certificate| Endpoint { tls: Tls { client_certificate, ..without.tls.clone() }, ..without.clone() };
+    assert_eq!(push(&with(client_certificate(ours.client()))), DELIVERED);
     let wanted = "the gateway wants a client certificate: name one in the gateway's settings";
     assert_eq!(mistake(&without).reason, wanted);
     let stranger = Certificates::new();
-    let reason = mistake(&with(identity(stranger.client()))).reason;
+    let reason = mistake(&with(client_certificate(stranger.client()))).reason;
     assert_eq!(reason, "the gateway does not accept the client certificate: check it in the gateway's settings");
 }
 
@@ -159,9 +160,9 @@ fn the_gateways_own_tls_passwords_and_client_certificates() {
     let (server, _folder) = own_web_config(&ours.server(), None);
     let url = server.url().replace("http://", "https://");
     let without = trusting(&url, &ours.ca());
-    assert_eq!(push(&Gateway { auth: basic("alice", PASSWORD), ..without.clone() }), DELIVERED);
+    assert_eq!(push(&Endpoint { auth: basic("alice", PASSWORD), ..without.clone() }), DELIVERED);
     for auth in [None, basic("alice", "wrong"), basic("bob", PASSWORD)] {
-        assert_eq!(mistake(&Gateway { auth, ..without.clone() }).reason, format!("{WRONG}Unauthorized"));
+        assert_eq!(mistake(&Endpoint { auth, ..without.clone() }).reason, format!("{WRONG}Unauthorized"));
     }
     let speaks_tls = "the port speaks TLS: write https:// instead of http:// in the gateway's URL";
     assert_eq!(mistake(&gateway(&server.url())).reason, speaks_tls);
@@ -169,9 +170,9 @@ fn the_gateways_own_tls_passwords_and_client_certificates() {
     let (server, _folder) = own_web_config(&ours.server(), Some(&ours.ca()));
     let url = server.url().replace("http://", "https://");
     let pair = ours.client();
-    let identity = Some(Identity { certificate: pair.certificate, key: pair.key });
-    let without = Gateway { auth: basic("alice", PASSWORD), ..trusting(&url, &ours.ca()) };
-    let with = Gateway { tls: Tls { identity, ..without.tls.clone() }, ..without.clone() };
+    let client_certificate = Some(ClientCertificate { certificate: pair.certificate, key: pair.key });
+    let without = Endpoint { auth: basic("alice", PASSWORD), ..trusting(&url, &ours.ca()) };
+    let with = Endpoint { tls: Tls { client_certificate, ..without.tls.clone() }, ..without.clone() };
     assert_eq!(push(&with), DELIVERED);
     // With TLS 1.3 the alert comes after the handshake, when the request may be on its way.
     let Answer::Unavailable(outage) = push(&without) else { panic!("pushed without a certificate") };
@@ -210,41 +211,42 @@ fn files_that_are_wrong_are_named_when_the_client_is_built() {
     let junk = folder.path().join("junk.pem");
     std::fs::write(&junk, "s3cret junk\n").unwrap();
     let missing = folder.path().join("missing.pem");
-    let identity =
-        |certificate: &Path, key: &Path| Some(Identity { certificate: certificate.to_owned(), key: key.to_owned() });
+    let client_certificate = |certificate: &Path, key: &Path| {
+        Some(ClientCertificate { certificate: certificate.to_owned(), key: key.to_owned() })
+    };
     let check =
-        |url: &str, tls: Tls| Client::new(&Gateway { tls, ..gateway(url) }).err().map(|error| error.to_string());
+        |url: &str, tls: Tls| Client::new(&Endpoint { tls, ..gateway(url) }).err().map(|error| error.to_string());
     let error = |tls: Tls| check("https://127.0.0.1:1", tls).unwrap();
     let ca = |path: &Path| Tls { ca_file: Some(path.to_owned()), ..Tls::default() };
-    let client = |identity| Tls { identity, ..Tls::default() };
+    let client = |client_certificate| Tls { client_certificate, ..Tls::default() };
 
     let (junk_name, missing_name) = (junk.display(), missing.display());
     assert_eq!(error(ca(&missing)), format!("certificate file {missing_name}: No such file or directory (os error 2)"));
     let no_pem = "no \"BEGIN CERTIFICATE\" in it: it must be in PEM form";
     assert_eq!(error(ca(&junk)), format!("certificate file {junk_name}: {no_pem}"));
     assert_eq!(
-        error(client(identity(&pair.certificate, &junk))),
+        error(client(client_certificate(&pair.certificate, &junk))),
         format!("private key file {junk_name}: no private key in PEM form (without a password) in it")
     );
-    let foreign = error(client(identity(&pair.certificate, &Certificates::new().client().key)));
+    let foreign = error(client(client_certificate(&pair.certificate, &Certificates::new().client().key)));
     assert!(foreign.contains("do not work together"), "{foreign}");
     // Nothing of all that is looked at where no TLS is spoken.
     assert_eq!(check("http://127.0.0.1:1", ca(&missing)), None);
-    assert_eq!(check("http://127.0.0.1:1", client(identity(&junk, &missing))), None);
+    assert_eq!(check("http://127.0.0.1:1", client(client_certificate(&junk, &missing))), None);
 }
 
 #[test]
 fn headers_that_cannot_be_sent_are_refused_without_showing_them() {
-    let error = |gateway: &Gateway| Client::new(gateway).err().unwrap().to_string();
+    let error = |gateway: &Endpoint| Client::new(gateway).err().unwrap().to_string();
     let plain = gateway("http://127.0.0.1:1");
     let header =
-        |name: &str, text: &str| Gateway { headers: vec![(name.to_owned(), Secret::new(text))], ..plain.clone() };
+        |name: &str, text: &str| Endpoint { headers: vec![(name.to_owned(), Secret::new(text))], ..plain.clone() };
     assert_eq!(error(&header("bad name", "x")), "header name \"bad name\" cannot be sent");
     assert_eq!(error(&header("x-a", "s3cret\n")), "the value of header x-a holds a line end or control character");
-    let auth = Some(Auth::Bearer(Secret::new("s3cret\0")));
-    assert_eq!(error(&Gateway { auth, ..plain.clone() }), "the bearer token holds a line end or control character");
+    let auth = Some(Credentials::Bearer(Secret::new("s3cret\0")));
+    assert_eq!(error(&Endpoint { auth, ..plain.clone() }), "the bearer token holds a line end or control character");
     assert_eq!(
-        error(&Gateway { auth: basic("a:b", "s3cret"), ..plain.clone() }),
+        error(&Endpoint { auth: basic("a:b", "s3cret"), ..plain.clone() }),
         "user \"a:b\" holds a colon, which basic authentication cannot carry"
     );
 }
@@ -256,7 +258,7 @@ fn a_server_that_repeats_our_secrets_does_not_get_them_into_a_message() {
     for status in ["400 Bad Request", "401 Unauthorized", "500 Oops", "413 Too Large", "200 OK"] {
         let headers = [("Location", "http://alice:correct%20horse@h/correct horse")];
         let server = Faults::start(faults::answer(status, &headers, echo));
-        let gateway = Gateway {
+        let gateway = Endpoint {
             auth: basic("alice", PASSWORD),
             headers: vec![("x-tenant".to_owned(), Secret::new("t3nant-s3cret"))],
             ..gateway(&server.url())
@@ -274,7 +276,7 @@ fn a_server_that_repeats_our_secrets_does_not_get_them_into_a_message() {
 
 #[test]
 fn nothing_that_can_be_printed_shows_a_secret() {
-    let gateway = Gateway {
+    let gateway = Endpoint {
         auth: basic("alice", "hunter2"),
         headers: vec![("x-token".to_owned(), Secret::new("hunter2"))],
         ..gateway("http://alice:hunter2@127.0.0.1:1/p")

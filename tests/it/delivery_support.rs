@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jobmon::record::Outcome;
 use jobmon::registry::history::PastRun;
-use jobmon::registry::{Action, Filter, PendingFilter, Registry, StateDir};
+use jobmon::registry::{Action, PendingFilter, Registry, RunFilter, StateDir};
 use serde_json::Value;
 
 use crate::harness::sandbox::Run;
@@ -69,7 +69,7 @@ impl Host {
     /// Every run in the history, newest first.
     pub fn history(&self) -> Vec<PastRun> {
         self.registry()
-            .runs(&Filter { labels: Vec::new(), outcomes: Vec::new(), ended_since: None, limit: usize::MAX })
+            .runs(&RunFilter { labels: Vec::new(), outcomes: Vec::new(), ended_since: None, limit: usize::MAX })
             .unwrap()
     }
 

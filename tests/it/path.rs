@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jobmon::sinks::pushgateway::{Answer, Memory};
+use jobmon::sinks::pushgateway::{Answer, GroupLookup};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
@@ -161,13 +161,13 @@ fn every_value_arrives_is_remembered_and_goes_again() {
     assert_eq!(values.len(), 200);
     for value in &values {
         let ours = key(value, &[("script_name", value), ("instance", "h")]);
-        assert_eq!(caller.memory(&ours).unwrap(), Memory::Absent, "{value:?}");
+        assert_eq!(caller.lookup(&ours).unwrap(), GroupLookup::Absent, "{value:?}");
         assert_eq!(
             caller.put(&ours, "# TYPE awkward gauge\nawkward 1\n"),
             Answer::Delivered { checked: true },
             "{value:?}"
         );
-        assert!(matches!(caller.memory(&ours).unwrap(), Memory::Group { .. }), "{value:?}");
+        assert!(matches!(caller.lookup(&ours).unwrap(), GroupLookup::Held { .. }), "{value:?}");
         let labels = [("instance", "h"), ("job", value.as_str()), ("script_name", value.as_str())];
         assert!(gateway.group(&labels).is_some(), "{value:?} is not among {:?}", gateway.keys());
         innocent_push_works(&caller, value);
@@ -224,7 +224,7 @@ fn a_gateway_with_a_route_prefix_is_reached_by_its_path() {
     let gateway = Pushgateway::start_with(&["--web.route-prefix=/a/b"]);
     let caller = Caller::new(&format!("{}/a/b", gateway.url()));
     assert_eq!(caller.put(&key("j", &[]), "m 1\n"), Answer::Delivered { checked: true });
-    assert!(matches!(caller.memory(&key("j", &[])).unwrap(), Memory::Group { .. }));
+    assert!(matches!(caller.lookup(&key("j", &[])).unwrap(), GroupLookup::Held { .. }));
 }
 
 #[test]

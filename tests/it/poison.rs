@@ -1,6 +1,6 @@
 //! A gateway that one bad push has disabled for everybody: who is to blame, and how it is healed.
 
-use jobmon::sinks::pushgateway::{Answer, ComplaintKind, Memory, Poison, RawKey, ReadError};
+use jobmon::sinks::pushgateway::{Answer, ComplaintKind, GroupLookup, Poison, RawKey, ReadError};
 
 use crate::harness::client::{Caller, key};
 use crate::harness::{PATIENCE, Pushgateway, eventually};
@@ -46,7 +46,7 @@ fn invalid_utf8_is_named_and_deleted_by_its_raw_bytes() {
     // The list still works, shows the group as damaged, and finds ours.
     let groups = caller.groups(&[]).unwrap();
     assert_eq!(groups.iter().filter(|group| group.replaced_bytes).count(), 1);
-    assert!(matches!(caller.memory(&key("innocent", &[])).unwrap(), Memory::Group { .. }));
+    assert!(matches!(caller.lookup(&key("innocent", &[])).unwrap(), GroupLookup::Held { .. }));
 
     let keys = poison.complaints[0].candidate_keys();
     assert_eq!(keys[0], RawKey::new([("job", &b"bad"[..]), ("name", b"\xff\"\n")]));
@@ -71,7 +71,7 @@ fn an_instance_twin_is_named_and_deleted() {
             poison.to_string().starts_with("disabled for everybody by two groups that both show push_"),
             "{poison}"
         );
-        assert!(matches!(caller.memory(&key("t", &[])).unwrap(), Memory::Group { .. } | Memory::Ghost));
+        assert!(matches!(caller.lookup(&key("t", &[])).unwrap(), GroupLookup::Held { .. } | GroupLookup::Ghost));
 
         let twin = RawKey::new([("job", "t"), ("instance", "")]);
         assert!(scrape_poison(&caller).complaints[0].candidate_keys().contains(&twin));

@@ -1,6 +1,6 @@
 //! Writing and reading one gateway that is well.
 
-use jobmon::sinks::pushgateway::{Answer, Memory, ReadError, Remedy};
+use jobmon::sinks::pushgateway::{Answer, GroupLookup, ReadError, Remedy};
 
 use crate::harness::client::{Caller, key};
 use crate::harness::faults::{self, Faults};
@@ -59,7 +59,7 @@ fn a_gateway_that_does_not_check_says_so() {
 fn memory_tells_groups_from_ghosts_and_near_misses() {
     let gateway = Pushgateway::start();
     let caller = Caller::new(&gateway.url());
-    assert_eq!(caller.memory(&key("j", &[])).unwrap(), Memory::Absent, "of an empty gateway");
+    assert_eq!(caller.lookup(&key("j", &[])).unwrap(), GroupLookup::Absent, "of an empty gateway");
     caller.put(&key("j", &[("instance", "h")]), TYPED);
     caller.put(&key("j", &[("script_name", "s")]), TYPED);
     for (labels, remembered) in [
@@ -69,15 +69,15 @@ fn memory_tells_groups_from_ghosts_and_near_misses() {
         (&[("script_name", "s")], true),
         (&[("script_name", "s"), ("instance", "h")], false),
     ] {
-        let memory = caller.memory(&key("j", labels)).unwrap();
+        let found = caller.lookup(&key("j", labels)).unwrap();
         assert_eq!(
-            matches!(memory, Memory::Group { push_time } if push_time > 1.6e9),
+            matches!(found, GroupLookup::Held { push_time } if push_time > 1.6e9),
             remembered,
-            "{labels:?}: {memory:?}"
+            "{labels:?}: {found:?}"
         );
     }
     assert_eq!(gateway.put("/metrics/job/ghost", "a 1 1234\n"), 400);
-    assert_eq!(caller.memory(&key("ghost", &[])).unwrap(), Memory::Ghost);
+    assert_eq!(caller.lookup(&key("ghost", &[])).unwrap(), GroupLookup::Ghost);
 }
 
 /// "pushes always live under `/metrics/job`, even if --web.telemetry-path moves the scrape path"
@@ -86,8 +86,8 @@ fn memory_finds_groups_where_the_scrape_was_moved() {
     let gateway = Pushgateway::start_with(&["--web.telemetry-path=/scrape"]);
     let caller = Caller::new(&gateway.url());
     caller.put(&key("j", &[]), TYPED);
-    assert!(matches!(caller.memory(&key("j", &[])).unwrap(), Memory::Group { .. }));
-    assert_eq!(caller.memory(&key("k", &[])).unwrap(), Memory::Absent);
+    assert!(matches!(caller.lookup(&key("j", &[])).unwrap(), GroupLookup::Held { .. }));
+    assert_eq!(caller.lookup(&key("k", &[])).unwrap(), GroupLookup::Absent);
 }
 
 /// "A failed push leaves a ghost group […] even if it never existed. After a permanent 400 on a group jobmon created,
@@ -102,7 +102,7 @@ fn a_refused_push_leaves_a_ghost_that_can_be_removed() {
         let Answer::Rejected(rejection) = caller.put(&ours, body) else { panic!("{body}") };
         assert_eq!(rejection.status, Some(400));
         assert!(rejection.may_leave_ghost(), "{rejection}");
-        assert_eq!(caller.memory(&ours).unwrap(), Memory::Ghost);
+        assert_eq!(caller.lookup(&ours).unwrap(), GroupLookup::Ghost);
         assert!(caller.delete_ghost(&ours).unwrap());
         eventually(PATIENCE, "the ghost to be gone", || (gateway.keys().len() == 1).then_some(()));
         assert!(!caller.delete_ghost(&ours).unwrap(), "nothing is left to delete");
@@ -116,7 +116,7 @@ fn a_refused_push_leaves_a_ghost_that_can_be_removed() {
     let Answer::Rejected(rejection) = caller.put(&key("malformed", &[]), "a b c\n") else { panic!() };
     assert!(!rejection.may_leave_ghost());
     assert!(rejection.to_string().starts_with("refused with 400: text format parsing error in line 1"), "{rejection}");
-    assert_eq!(caller.memory(&key("malformed", &[])).unwrap(), Memory::Absent);
+    assert_eq!(caller.lookup(&key("malformed", &[])).unwrap(), GroupLookup::Absent);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_server_of_another_kind_is_said_to_be_that() {
     let page = Faults::start(faults::answer("200 OK", &[("Content-Type", "text/html")], "<title>Intranet</title>"));
     let caller = Caller::new(&page.url());
     for answer in
-        [caller.status().unwrap_err(), caller.groups(&[]).unwrap_err(), caller.memory(&key("j", &[])).unwrap_err()]
+        [caller.status().unwrap_err(), caller.groups(&[]).unwrap_err(), caller.lookup(&key("j", &[])).unwrap_err()]
     {
         assert_eq!(answer.to_string(), "200 with an HTML page \"Intranet\": not a Pushgateway, check the URL");
     }

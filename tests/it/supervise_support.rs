@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
 use jobmon::record::RunRecord;
-use jobmon::registry::{Filter, Registry, StateDir};
+use jobmon::registry::{Registry, RunFilter, StateDir};
 
 pub use crate::waiting::PATIENCE;
 
@@ -133,7 +133,7 @@ impl History {
     /// The runs that were recorded, the newest first.
     pub fn runs(&self) -> Vec<RunRecord> {
         let mut registry = self.registry();
-        let filter = Filter { limit: usize::MAX, ..Filter::default() };
+        let filter = RunFilter { limit: usize::MAX, ..RunFilter::default() };
         registry.runs(&filter).unwrap().into_iter().map(|run| run.record).collect()
     }
 

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use jobmon::record::Outcome;
-use jobmon::registry::{Filter, Registry, StateDir};
+use jobmon::registry::{Registry, RunFilter, StateDir};
 
 /// How long the boot with everything in it may take: cron alone needs up to a minute.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -195,7 +195,7 @@ fn the_job_is_the_process_that_systemd_names() {
 fn a_job_that_was_stopped_is_in_the_history() {
     let (state, _) = StateDir::open(&SHARE.join("results/state")).unwrap();
     let (mut registry, _) = Registry::open(&state, Instant::now() + PATIENCE).unwrap();
-    let filter = Filter { labels: vec![("script_name".into(), "sleep".into())], limit: 9, ..Filter::default() };
+    let filter = RunFilter { labels: vec![("script_name".into(), "sleep".into())], limit: 9, ..RunFilter::default() };
     let runs: Vec<_> = registry.runs(&filter).unwrap().into_iter().map(|run| run.record).collect();
     assert_eq!(runs.len(), 1, "{runs:?}");
     assert_eq!((runs[0].outcome, runs[0].exit_code, runs[0].signal), (Outcome::Failure, 143, Some(15)));

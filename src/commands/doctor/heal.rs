@@ -88,12 +88,12 @@ async fn disarm(client: &Client, patience: Duration) -> Result<String, String> {
         Event::GivenUp(_, reason) => failed.push(reason.to_owned()),
         Event::Deleting(_) | Event::Deleted(_) => {}
     };
-    let patience = apply::Patience { request: patience, proof: PROOF };
-    let tally = apply(client, &plan, &policy, patience, &mut event).await;
+    let timeouts = apply::Timeouts { request: patience, confirmation: PROOF };
+    let tally = apply(client, &plan, &policy, timeouts, &mut event).await;
     if !failed.is_empty() {
         return Err(failed.join("; "));
     }
-    match client.check_scrape(Instant::now() + patience.request).await {
+    match client.check_scrape(Instant::now() + timeouts.request).await {
         Ok(()) => Ok(format!("deleted {}; it takes pushes again", tally.deleted)),
         Err(error) => Err(format!("deleted {}, but it still takes no pushes: {error}", tally.deleted)),
     }

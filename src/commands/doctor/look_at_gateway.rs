@@ -28,7 +28,7 @@ pub async fn look(
         url: url.to_owned(),
         setup: Ok(()),
         warnings: Vec::new(),
-        pulse: None,
+        readiness: None,
         status: None,
         start_times: BTreeSet::new(),
         known_start_time: known_start_time.cloned(),
@@ -48,11 +48,12 @@ pub async fn look(
     seen
 }
 
-async fn ask(seen: &mut Gateway, setup: &pushgateway::Gateway, client: &Client, patience: Duration) {
+async fn ask(seen: &mut Gateway, setup: &pushgateway::Endpoint, client: &Client, patience: Duration) {
     let soon = || Instant::now() + PATIENCE;
-    let pulse = client.pulse(soon()).await.map(|pulse| (pulse, SystemTime::now()));
-    let goes_on = pulse.as_ref().is_ok_and(|(pulse, _)| !matches!(pulse.status, 401 | 403 | 407 | 500 | 502..=504));
-    seen.pulse = Some(pulse);
+    let readiness = client.readiness(soon()).await.map(|readiness| (readiness, SystemTime::now()));
+    let goes_on =
+        readiness.as_ref().is_ok_and(|(readiness, _)| !matches!(readiness.status, 401 | 403 | 407 | 500 | 502..=504));
+    seen.readiness = Some(readiness);
     if !goes_on {
         return;
     }

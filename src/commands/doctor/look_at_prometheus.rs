@@ -9,7 +9,7 @@ use crate::delivery::Clients;
 use crate::doctor::prometheus::{Alertmanager, Labels, Prometheus};
 use crate::doctor::{Area, Finding, OwnGroup, Place};
 use crate::sinks::prometheus::{self, QueryError};
-use crate::sinks::pushgateway::{Client, Gateway};
+use crate::sinks::pushgateway::{Client, Endpoint};
 
 /// How long an answer may take that grows with the site.
 const LONG_PATIENCE: Duration = Duration::from_secs(30);
@@ -29,10 +29,10 @@ pub async fn look(
         Box::new(place.broken("secrets", error.to_string(), "mend that file or setting"))
     })?;
     let own = own.iter().filter(|own| own.delivered && gateways.contains(&own.gateway)).cloned().collect();
-    let pulse = client.pulse(Instant::now() + PATIENCE).await.map(|pulse| (pulse, SystemTime::now()));
+    let readiness = client.readiness(Instant::now() + PATIENCE).await.map(|readiness| (readiness, SystemTime::now()));
     let mut seen = Prometheus {
         url: address.url().to_owned(),
-        pulse,
+        readiness,
         version: None,
         targets: None,
         configuration: None,
@@ -42,7 +42,7 @@ pub async fn look(
         gateways,
         own,
     };
-    if seen.pulse.is_err() {
+    if seen.readiness.is_err() {
         return Ok(seen);
     }
     let version = client.version(Instant::now() + PATIENCE).await;
@@ -93,12 +93,12 @@ async fn knock(clients: &Clients, url: &str) -> (String, Result<(), String>) {
         Err(error) => return ("(not shown)".to_owned(), Err(error)),
     };
     let shown = address.url().to_owned();
-    let gateway = Gateway { tls: clients.tls(), ..Gateway::new(address) };
+    let gateway = Endpoint { tls: clients.tls(), ..Endpoint::new(address) };
     let answers = match Client::new(&gateway) {
         Err(error) => Err(error.to_string()),
-        Ok(client) => match client.pulse(Instant::now() + PATIENCE).await {
-            Ok(pulse) if matches!(pulse.status, 200 | 401 | 403) => Ok(()),
-            Ok(pulse) => Err(format!("{} with {}", pulse.status, pulse.words)),
+        Ok(client) => match client.readiness(Instant::now() + PATIENCE).await {
+            Ok(readiness) if matches!(readiness.status, 200 | 401 | 403) => Ok(()),
+            Ok(readiness) => Err(format!("{} with {}", readiness.status, readiness.words)),
             Err(outage) => Err(outage.to_string()),
         },
     };

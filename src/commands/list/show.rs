@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::cli::janitor::SortBy;
-use crate::janitor::group::{Damage, Group};
+use crate::janitor::group::{Damage, RemoteGroup};
 use crate::janitor::reading::Reading;
 use crate::render::{Align, Column, Table, age_text, csv_line, harmless_json};
 
@@ -21,7 +21,7 @@ pub struct Listing<'a> {
     /// The time that ages count to.
     pub now: SystemTime,
     /// Gateway and group.
-    pub rows: Vec<(&'a str, &'a Group)>,
+    pub rows: Vec<(&'a str, &'a RemoteGroup)>,
     /// What each gateway that was read holds.
     pub totals: Vec<Total<'a>>,
 }
@@ -40,7 +40,7 @@ pub struct Total<'a> {
 
 impl<'a> Total<'a> {
     /// Of a gateway and what is selected there.
-    pub fn new(gateway: &'a str, reading: &Reading, selected: &[&Group]) -> Self {
+    pub fn new(gateway: &'a str, reading: &Reading, selected: &[&RemoteGroup]) -> Self {
         Self {
             gateway,
             groups: reading.groups.len(),
@@ -80,7 +80,7 @@ pub fn terminal_width() -> Option<usize> {
 impl<'a> Listing<'a> {
     /// Puts the rows in order; what is equal by that stays in the order of its labels, those with columns first.
     pub fn sort(&mut self, by: SortBy) {
-        let columns = |group: &'a Group| ["job", "script_name", "instance"].map(|name| group.key.get(name));
+        let columns = |group: &'a RemoteGroup| ["job", "script_name", "instance"].map(|name| group.key.get(name));
         self.rows.sort_by(|(gateway, a), (other_gateway, b)| {
             (columns(a), &a.key, gateway).cmp(&(columns(b), &b.key, other_gateway))
         });
@@ -216,7 +216,7 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn new(gateway: &'a str, group: &'a Group, now: SystemTime) -> Self {
+    fn new(gateway: &'a str, group: &'a RemoteGroup, now: SystemTime) -> Self {
         let invalid = group.key.labels().filter(|(_, value)| std::str::from_utf8(value).is_err());
         let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         Self {
@@ -243,7 +243,7 @@ impl<'a> Record<'a> {
 }
 
 /// The labels that have no column of their own.
-fn other_labels(group: &Group) -> impl Iterator<Item = (&str, &[u8])> {
+fn other_labels(group: &RemoteGroup) -> impl Iterator<Item = (&str, &[u8])> {
     group.key.labels().filter(|(name, _)| !["job", "script_name", "instance"].contains(name))
 }
 
@@ -262,7 +262,7 @@ fn shown(value: &[u8]) -> String {
     text
 }
 
-fn age(group: &Group, now: SystemTime) -> String {
+fn age(group: &RemoteGroup, now: SystemTime) -> String {
     match (group.age(now), group.last_push()) {
         (Some(age), _) => age_text(age),
         // By this host's clock it is yet to come.
@@ -272,7 +272,7 @@ fn age(group: &Group, now: SystemTime) -> String {
 }
 
 /// What is to be known of the pushes to a group, the worst first.
-fn push(group: &Group) -> &'static str {
+fn push(group: &RemoteGroup) -> &'static str {
     match group.damage.last() {
         Some(Damage::EmptyInstanceTwin) => "twin",
         Some(Damage::InvalidUtf8) => "invalid",
@@ -282,7 +282,7 @@ fn push(group: &Group) -> &'static str {
     }
 }
 
-fn result(group: &Group) -> String {
+fn result(group: &RemoteGroup) -> String {
     let run = &group.last_run;
     match (run.succeeded, run.exit_code) {
         _ if run.running > 0 => "running".to_owned(),
@@ -307,28 +307,28 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::janitor::group::{Identity, LastRun};
+    use crate::janitor::group::{KeyCertainty, ReportedRun};
     use crate::sinks::pushgateway::RawKey;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn group(labels: &[(&str, &[u8])]) -> Group {
-        Group {
+    fn group(labels: &[(&str, &[u8])]) -> RemoteGroup {
+        RemoteGroup {
             key: RawKey::new(labels.iter().map(|(name, value)| (*name, *value))),
-            identity: Identity::Exact,
+            certainty: KeyCertainty::Exact,
             push_time: Some(at(1000)),
             push_failure_time: None,
             last_push_successful: true,
-            last_run: LastRun { succeeded: Some(false), exit_code: Some(137), running: 0, heartbeat: None },
+            last_run: ReportedRun { succeeded: Some(false), exit_code: Some(137), running: 0, heartbeat: None },
             ttl: None,
             samples: 12,
             damage: BTreeSet::new(),
         }
     }
 
-    fn listing<'a>(rows: &[(&'a str, &'a Group)]) -> Listing<'a> {
+    fn listing<'a>(rows: &[(&'a str, &'a RemoteGroup)]) -> Listing<'a> {
         let gateways: BTreeSet<&str> = rows.iter().map(|(gateway, _)| *gateway).collect();
         let totals = gateways.into_iter().map(|gateway| Total::new(gateway, &Reading::default(), &[])).collect();
         Listing { now: at(2000), rows: rows.to_vec(), totals }
@@ -358,7 +358,7 @@ mod tests {
         group.last_run.running = 1;
         assert_eq!((push(&group), result(&group).as_str()), ("refused", "running"));
         group.damage.insert(Damage::Ghost);
-        group.last_run = LastRun::default();
+        group.last_run = ReportedRun::default();
         assert_eq!((push(&group), result(&group).as_str()), ("ghost", "-"));
         group.damage.insert(Damage::EmptyInstanceTwin);
         assert_eq!(push(&group), "twin");

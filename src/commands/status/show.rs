@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::labels::{differing, seconds};
 use crate::grouping::GroupingKey;
 use crate::record::Outcome;
-use crate::registry::{Filter, GroupState, GroupStatus, Replica, ReplicaStatus, RunStart};
+use crate::registry::{GroupState, GroupStatus, Replica, ReplicaStatus, RunFilter, RunStart};
 use crate::render::{Align, Column, Table, age_text, ago, duration};
 
 /// Groups at one moment.
@@ -39,7 +39,7 @@ struct Owed<'a> {
 
 impl Status {
     /// Takes in what `filter` selects; a run in progress may be the first that is heard of its group.
-    pub fn collect(&mut self, groups: Vec<GroupStatus>, running: Vec<RunStart>, filter: &Filter) {
+    pub fn collect(&mut self, groups: Vec<GroupStatus>, running: Vec<RunStart>, filter: &RunFilter) {
         let mut rows: BTreeMap<GroupingKey, Row> = BTreeMap::new();
         for GroupStatus { group, replicas } in groups.into_iter().filter(|status| filter.selects(&status.group.key)) {
             let row = Row { key: group.key, command: group.command, state: group.state, replicas, running: Vec::new() };

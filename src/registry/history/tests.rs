@@ -8,7 +8,7 @@ fn remember(registry: &mut Registry, name: &str, seconds: u64, outcome: Outcome)
 
 fn list(registry: &mut Registry, labels: &[(&str, &str)], outcomes: &[Outcome], limit: usize) -> Vec<String> {
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let runs = registry.runs(&Filter { labels, outcomes: outcomes.to_vec(), ended_since: None, limit }).unwrap();
+    let runs = registry.runs(&RunFilter { labels, outcomes: outcomes.to_vec(), ended_since: None, limit }).unwrap();
     let describe = |run: PastRun| {
         let second = super::super::clock::since(at(0), run.record.started_at).as_secs();
         format!("{} {second} {}", run.record.grouping_key.script_name(), run.record.outcome)
@@ -24,7 +24,7 @@ fn runs_that_ended_lately_are_found_among_late_arrivals() {
         remember(&mut registry, "a", seconds, Outcome::Success);
     }
     let mut check = |since, expected: &[SystemTime]| {
-        let filter = Filter { ended_since: Some(since), limit: 9, ..Filter::default() };
+        let filter = RunFilter { ended_since: Some(since), limit: 9, ..RunFilter::default() };
         let ends: Vec<_> = registry.runs(&filter).unwrap().into_iter().map(|run| run.record.ended_at).collect();
         assert_eq!(ends, expected);
     };
@@ -118,7 +118,7 @@ fn retention_takes_what_is_old_and_what_is_too_much() {
     let kept = list(&mut registry, &[], &[], 1000);
     assert_eq!(kept.len(), 150 + 10);
     assert_eq!(kept.last().unwrap(), "a 300 failure");
-    let runs = registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap();
+    let runs = registry.runs(&RunFilter { limit: 1000, ..RunFilter::default() }).unwrap();
     assert_eq!(runs.iter().filter(|run| run.has_output).count(), 5 + 5);
     assert!(runs.iter().all(|run| run.record.attempts.len() == 2));
     assert_eq!(registry.retain(&retention, at(460), soon()).unwrap(), 0, "and then there is nothing left to do");
@@ -176,7 +176,7 @@ fn a_clock_that_leaps_takes_no_history_with_it() {
     let mut run = |clock: u64| {
         registry.remember(&record("a", clock, Outcome::Success), &Declaration::default(), at(clock)).unwrap();
         registry.retain(&retention, at(clock + 10), soon()).unwrap();
-        registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap().len()
+        registry.runs(&RunFilter { limit: 1000, ..RunFilter::default() }).unwrap().len()
     };
     // The present, the future, the present, the past, and the present again.
     let clocks = [present, present + years, present + 100, 100, present + 200];

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::record::{AttemptRecord, Outcome};
 use crate::registry::testing::{Temp, at, key, record, soon, start};
-use crate::registry::{Declaration, Filter, Registry, Retention};
+use crate::registry::{Declaration, Registry, Retention, RunFilter};
 
 fn remember(registry: &mut Registry, seconds: u64) -> Result<u64, RegistryError> {
     let run = record("backup", seconds, Outcome::Success);
@@ -13,7 +13,7 @@ fn remember(registry: &mut Registry, seconds: u64) -> Result<u64, RegistryError>
 }
 
 fn history(registry: &mut Registry) -> usize {
-    registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap().len()
+    registry.runs(&RunFilter { limit: 1000, ..RunFilter::default() }).unwrap().len()
 }
 
 /// The names of files in the state folder, the times in them replaced.
@@ -341,7 +341,7 @@ fn a_file_of_each_older_version_is_migrated_with_all_it_holds() {
         registry.gateway_seen("http://127.0.0.1:9091", "2026-09-21T14:13:20Z", at(50)).unwrap();
         registry.retain(&Retention::default(), at(50), soon()).unwrap();
         let everything = |registry: &mut Registry| {
-            let runs = registry.runs(&Filter { limit: 1000, ..Filter::default() }).unwrap();
+            let runs = registry.runs(&RunFilter { limit: 1000, ..RunFilter::default() }).unwrap();
             let outputs: Vec<_> = runs.iter().map(|run| registry.output(&run.record.run_id).unwrap()).collect();
             (registry.groups().unwrap(), runs, outputs, registry.gateways().unwrap())
         };

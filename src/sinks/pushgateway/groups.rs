@@ -15,8 +15,8 @@ use super::path::RawKey;
 
 /// One group as the gateway's API shows it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
-    /// The grouping key. Bytes that are not UTF-8 show as U+FFFD (see [`Group::replaced_bytes`]).
+pub struct ListedGroup {
+    /// The grouping key. Bytes that are not UTF-8 show as U+FFFD (see [`ListedGroup::replaced_bytes`]).
     pub labels: BTreeMap<String, String>,
     /// A metric called `labels` hides the key, and the metrics of the group show `instance=""`, which the gateway adds
     /// where there is none: whether the key has an empty `instance` cannot be seen.
@@ -36,12 +36,12 @@ pub struct Group {
     /// How many samples it holds, those that the gateway adds included: what it costs everybody.
     pub samples: usize,
     /// The samples of the metrics that the caller asked for: name, own labels (without those of the key), value.
-    pub values: Vec<Sample>,
+    pub values: Vec<ListedSample>,
 }
 
 /// One sample of a group.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
+pub struct ListedSample {
     /// The metric's name.
     pub name: String,
     /// Its labels other than the grouping key's.
@@ -50,7 +50,7 @@ pub struct Sample {
     pub value: f64,
 }
 
-impl Group {
+impl ListedGroup {
     /// Never successfully pushed: what a rejected push leaves behind.
     pub fn is_ghost(&self) -> bool {
         self.push_time == 0.0
@@ -61,7 +61,7 @@ impl Group {
         self.values.iter().find(|sample| sample.name == name && sample.labels.is_empty()).map(|sample| sample.value)
     }
 
-    /// The keys that the group may have, for deleting it: one, or both where [`Group::instance_in_doubt`].
+    /// The keys that the group may have, for deleting it: one, or both where [`ListedGroup::instance_in_doubt`].
     pub fn candidate_keys(&self) -> Vec<RawKey> {
         let labels = || self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let mut keys = vec![RawKey::new(labels())];
@@ -79,7 +79,7 @@ const MAX_FRAME: usize = 4 * 1024;
 
 /// Splits the answer into groups as its pieces arrive.
 #[derive(Debug)]
-pub struct Groups<'a> {
+pub struct GroupListReader<'a> {
     wanted: &'a [&'a str],
     depth: usize,
     in_string: bool,
@@ -94,18 +94,18 @@ pub struct Groups<'a> {
 pub enum ListError {
     /// It ended in the middle.
     Cut,
-    /// It is something else; `Groups::frame` holds its beginning.
+    /// It is something else; `GroupListReader::frame` holds its beginning.
     Foreign,
 }
 
-impl<'a> Groups<'a> {
+impl<'a> GroupListReader<'a> {
     /// A reader that keeps the values of the metrics named in `wanted`.
     pub fn new(wanted: &'a [&'a str]) -> Self {
         Self { wanted, depth: 0, in_string: false, escaped: false, group: Vec::new(), frame: Vec::new(), ended: false }
     }
 
     /// Takes the next piece and hands out every group that is complete.
-    pub fn feed(&mut self, piece: &[u8], each: &mut dyn FnMut(Group)) -> Result<(), ListError> {
+    pub fn feed(&mut self, piece: &[u8], each: &mut dyn FnMut(ListedGroup)) -> Result<(), ListError> {
         // Where in this piece the present group begins, if it is one.
         let mut begin = (self.depth >= 3).then_some(0);
         for (position, byte) in piece.iter().enumerate() {
@@ -147,7 +147,7 @@ impl<'a> Groups<'a> {
     }
 
     /// The group that ends with `end`; one that came in a single piece is not copied.
-    fn complete(&mut self, end: &[u8]) -> Result<Group, serde_json::Error> {
+    fn complete(&mut self, end: &[u8]) -> Result<ListedGroup, serde_json::Error> {
         if self.group.is_empty() {
             return read_group(end, self.wanted);
         }
@@ -177,7 +177,7 @@ impl<'a> Groups<'a> {
 }
 
 /// One group from its JSON object; the values of the metrics named in `wanted` are kept.
-pub fn read_group(json: &[u8], wanted: &[&str]) -> Result<Group, serde_json::Error> {
+pub fn read_group(json: &[u8], wanted: &[&str]) -> Result<ListedGroup, serde_json::Error> {
     let raw: RawGroup = serde_json::Deserializer::from_slice(json).deserialize_map(GroupVisitor { wanted })?;
     let replaced_bytes = raw.labels.as_ref().map_or(raw.shown_replaced, |_| raw.labels_replaced);
     let (labels, instance_in_doubt) = match raw.labels {
@@ -195,7 +195,7 @@ pub fn read_group(json: &[u8], wanted: &[&str]) -> Result<Group, serde_json::Err
     for sample in &mut values {
         sample.labels.retain(|name, value| !(labels.contains_key(name) || (name == "instance" && value.is_empty())));
     }
-    Ok(Group {
+    Ok(ListedGroup {
         labels,
         instance_in_doubt,
         replaced_bytes,
@@ -217,7 +217,7 @@ struct RawGroup {
     push_failure_time: f64,
     last_push_successful: Option<bool>,
     samples: usize,
-    values: Vec<Sample>,
+    values: Vec<ListedSample>,
 }
 
 #[derive(Deserialize)]
@@ -302,10 +302,8 @@ impl GroupVisitor<'_> {
             _ => {}
         }
         if self.wanted.contains(&name) {
-            group.values.extend(family.metrics.iter().filter(|metric| metric.value.is_some()).map(|metric| Sample {
-                name: name.to_owned(),
-                labels: metric.owned_labels(),
-                value: metric.number(),
+            group.values.extend(family.metrics.iter().filter(|metric| metric.value.is_some()).map(|metric| {
+                ListedSample { name: name.to_owned(), labels: metric.owned_labels(), value: metric.number() }
             }));
         }
     }
@@ -387,7 +385,7 @@ mod tests {
         let awkward = r#"{"labels":{"job":"a}]\\\"[{","x":"\ufffd"}}"#;
         let json = format!("{{\"status\":\"success\",\"data\":[{awkward},{PLAIN}]}}\n");
         for size in [1, 2, 3, 100, json.len()] {
-            let (mut reader, mut seen) = (Groups::new(&[]), Vec::new());
+            let (mut reader, mut seen) = (GroupListReader::new(&[]), Vec::new());
             for piece in json.as_bytes().chunks(size) {
                 reader.feed(piece, &mut |group| seen.push(group)).unwrap();
             }
@@ -401,7 +399,7 @@ mod tests {
     #[test]
     fn a_gateway_may_hold_any_number_of_groups() {
         let groups = vec![r#"{"labels":{"job":"a"}}"#; 20_000].join(", ");
-        let (mut reader, mut seen) = (Groups::new(&[]), 0);
+        let (mut reader, mut seen) = (GroupListReader::new(&[]), 0);
         reader.feed(format!("{{\"status\":\"success\",\"data\":[{groups}]}}").as_bytes(), &mut |_| seen += 1).unwrap();
         assert_eq!((reader.finish(), seen), (Ok(()), 20_000));
     }
@@ -433,7 +431,7 @@ mod tests {
     #[test]
     fn a_list_that_is_cut_or_foreign_says_so() {
         let check = |text: &str, expected: Result<(), ListError>| {
-            let mut reader = Groups::new(&[]);
+            let mut reader = GroupListReader::new(&[]);
             let result = reader.feed(text.as_bytes(), &mut |_| {}).and_then(|()| reader.finish());
             assert_eq!(result, expected, "{text}");
         };
@@ -450,9 +448,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, json in "[\\[\\]{}\",:a\\\\]{0,40}") {
-            let mut reader = Groups::new(&["a"]);
+            let mut reader = GroupListReader::new(&["a"]);
             let _ = reader.feed(&bytes, &mut |_| {});
-            let mut reader = Groups::new(&["a"]);
+            let mut reader = GroupListReader::new(&["a"]);
             let _ = reader.feed(json.as_bytes(), &mut |_| {});
         }
     }

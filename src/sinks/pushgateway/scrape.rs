@@ -4,13 +4,13 @@ use super::path::RawKey;
 
 /// What a gateway remembers of one group.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Memory {
+pub enum GroupLookup {
     /// It has no such group.
     Absent,
     /// It has the group by name only: every push to it was refused.
     Ghost,
     /// It has the group.
-    Group {
+    Held {
         /// When it was last written, seconds since 1970 by the gateway's clock.
         push_time: f64,
     },
@@ -25,7 +25,7 @@ pub struct Search<'a> {
     key: &'a RawKey,
     line: Vec<u8>,
     inside: bool,
-    found: Option<Memory>,
+    found: Option<GroupLookup>,
     /// Whether the family was seen at all; a gateway without groups has none.
     passed: bool,
     is_exposition: bool,
@@ -59,8 +59,8 @@ impl<'a> Search<'a> {
     }
 
     /// What was found. `None` if this was no scrape of a Pushgateway, which always shows metrics of its own.
-    pub fn result(&self) -> Option<Memory> {
-        self.found.or(self.is_exposition.then_some(Memory::Absent))
+    pub fn result(&self) -> Option<GroupLookup> {
+        self.found.or(self.is_exposition.then_some(GroupLookup::Absent))
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -75,7 +75,7 @@ impl<'a> Search<'a> {
         if let Some((labels, push_time)) = sample(rest)
             && self.key.shows_as(&labels)
         {
-            self.found = Some(if push_time > 0.0 { Memory::Group { push_time } } else { Memory::Ghost });
+            self.found = Some(if push_time > 0.0 { GroupLookup::Held { push_time } } else { GroupLookup::Ghost });
         }
     }
 }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn finds_exactly_the_group_however_the_answer_is_cut() {
-        let check = |labels: &[(&str, &str)], expected: Memory| {
+        let check = |labels: &[(&str, &str)], expected: GroupLookup| {
             let key = RawKey::new(labels.iter().copied());
             for size in [1, 2, 3, 7, 64, SCRAPE.len()] {
                 let mut search = Search::new(&key);
@@ -134,12 +134,12 @@ mod tests {
                 assert_eq!(search.result(), Some(expected), "{key} in pieces of {size}");
             }
         };
-        check(&[("job", "a")], Memory::Group { push_time: 1_795_403_818.009_811_2 });
-        check(&[("job", "a"), ("instance", "")], Memory::Group { push_time: 1_795_403_818.009_811_2 });
-        check(&[("job", "ghost")], Memory::Ghost);
-        check(&[("job", "a"), ("instance", "h"), ("name", "q\"\\\nü,}")], Memory::Group { push_time: 5.0 });
-        check(&[("job", "a"), ("instance", "h")], Memory::Absent);
-        check(&[("job", "b")], Memory::Absent);
+        check(&[("job", "a")], GroupLookup::Held { push_time: 1_795_403_818.009_811_2 });
+        check(&[("job", "a"), ("instance", "")], GroupLookup::Held { push_time: 1_795_403_818.009_811_2 });
+        check(&[("job", "ghost")], GroupLookup::Ghost);
+        check(&[("job", "a"), ("instance", "h"), ("name", "q\"\\\nü,}")], GroupLookup::Held { push_time: 5.0 });
+        check(&[("job", "a"), ("instance", "h")], GroupLookup::Absent);
+        check(&[("job", "b")], GroupLookup::Absent);
     }
 
     #[test]

@@ -22,14 +22,14 @@ pub struct Tls {
     /// A PEM file of certificate authorities that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// The certificate that jobmon shows to the gateway.
-    pub identity: Option<Identity>,
+    pub client_certificate: Option<ClientCertificate>,
     /// Accept any server certificate: no protection against a stranger in between.
     pub insecure: bool,
 }
 
 /// A client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ClientCertificate {
     /// PEM file of the certificate, intermediate ones after it.
     pub certificate: PathBuf,
     /// PEM file of its private key.
@@ -46,13 +46,13 @@ pub fn for_https(tls: &Tls) -> Result<ClientConfig, SetupError> {
         Arc::new(LazyRoots { provider: Arc::clone(&provider), extra, verifier: OnceLock::new() })
     };
     let builder = versions(provider).dangerous().with_custom_certificate_verifier(verifier);
-    let mut config = match &tls.identity {
+    let mut config = match &tls.client_certificate {
         None => builder.with_no_client_auth(),
-        Some(identity) => {
-            let chain = read_certificates(&identity.certificate)?;
-            let key = read_key(&identity.key)?;
+        Some(files) => {
+            let chain = read_certificates(&files.certificate)?;
+            let key = read_key(&files.key)?;
             builder.with_client_auth_cert(chain, key).map_err(|error| {
-                let (certificate, key) = (identity.certificate.display(), identity.key.display());
+                let (certificate, key) = (files.certificate.display(), files.key.display());
                 SetupError::new(format!("client certificate {certificate} and key {key} do not work together: {error}"))
             })?
         }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::sinks::Driver;
-use jobmon::sinks::pushgateway::{Answer, Client, Gateway, Group, Memory, RawKey, ReadError, Status};
+use jobmon::sinks::pushgateway::{
+    Answer, Client, Endpoint, GatewayStatus, GroupLookup, ListedGroup, RawKey, ReadError,
+};
 
 use super::PATIENCE;
 
@@ -15,8 +17,8 @@ pub fn key(job: &str, labels: &[(&str, &str)]) -> GroupingKey {
 }
 
 /// A gateway that needs nothing but its URL.
-pub fn gateway(url: &str) -> Gateway {
-    Gateway::new(jobmon::config::Gateway::parse(url).unwrap())
+pub fn gateway(url: &str) -> Endpoint {
+    Endpoint::new(jobmon::config::Gateway::parse(url).unwrap())
 }
 
 /// A client with its driver; every request may take all the time in the world unless it says otherwise.
@@ -33,7 +35,7 @@ impl Caller {
     }
 
     /// A client for `gateway`.
-    pub fn with(gateway: &Gateway) -> Self {
+    pub fn with(gateway: &Endpoint) -> Self {
         let client = Client::new(gateway).unwrap_or_else(|error| panic!("{error}"));
         Self { driver: Driver::new().unwrap(), client, budget: PATIENCE }
     }
@@ -68,11 +70,11 @@ impl Caller {
         self.driver.block_on(self.client.delete_ghost(key, self.deadline()))
     }
 
-    pub fn memory(&self, key: &GroupingKey) -> Result<Memory, ReadError> {
-        self.driver.block_on(self.client.memory(key, self.deadline()))
+    pub fn lookup(&self, key: &GroupingKey) -> Result<GroupLookup, ReadError> {
+        self.driver.block_on(self.client.lookup(key, self.deadline()))
     }
 
-    pub fn status(&self) -> Result<Status, ReadError> {
+    pub fn status(&self) -> Result<GatewayStatus, ReadError> {
         self.driver.block_on(self.client.status(self.deadline()))
     }
 
@@ -81,7 +83,7 @@ impl Caller {
     }
 
     /// All groups, with the values of `wanted`.
-    pub fn groups(&self, wanted: &[&str]) -> Result<Vec<Group>, ReadError> {
+    pub fn groups(&self, wanted: &[&str]) -> Result<Vec<ListedGroup>, ReadError> {
         let mut groups = Vec::new();
         self.driver.block_on(self.client.groups(wanted, self.deadline(), |group| groups.push(group)))?;
         Ok(groups)
