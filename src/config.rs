@@ -36,7 +36,7 @@ mod signal;
 
 pub use gateway::Gateway;
 pub use layer::{Entry, Layers, Origin, Raw};
-pub use load::{ExplicitFile, first_word, load};
+pub use load::{ExplicitFile, load, naming_word};
 pub use resolve::{Facts, resolve};
 pub use secret::{Header, MASK, ReadHeaders, ReadSecret, Secret, SecretSource};
 pub use setting::{OTHER_VARIABLES, Setting, near_miss, secret_variables};

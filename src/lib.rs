@@ -17,7 +17,8 @@
 //!
 //! Beside the flow: [`janitor`] (list and clear groups of a gateway), [`generate`] (rules, dashboard and other files for
 //! the Prometheus side), [`doctor`] (walks the chain and says what is wrong), [`manual`] (manual pages and completions),
-//! [`render`] (tables and words for people).
+//! [`render`] (tables and words for people), [`naming`] (what a command is called) and [`shell`] (the shape of a line that a
+//! shell reads).
 //! [`commands`] holds one straight-line function for each subcommand.
 //!
 //! # What is absent
@@ -41,10 +42,12 @@ pub mod grouping;
 pub mod janitor;
 pub mod logging;
 pub mod manual;
+pub mod naming;
 pub mod record;
 pub mod registry;
 pub mod render;
 pub mod run;
 pub mod schedule;
+pub mod shell;
 pub mod sinks;
 pub mod supervise;

@@ -50,8 +50,10 @@ pub struct GroupingArgs {
 
     /// Value of the label "script_name" [env: JOBMON_NAME]
     ///
-    /// Default: the file name of the command without its last extension (/path/to/backup.sh becomes "backup"), with
-    /// --shell that of the first word. The name also selects the section [jobs.NAME] of the configuration files.
+    /// Default: the name of the program that does the work, without its last extension (/path/to/backup.sh becomes
+    /// "backup"). jobmon looks for it behind programs that start another one (env, nice, flock, timeout, sudo), behind
+    /// interpreters, and in the line of "sh -c" and --shell. The name also selects the section [jobs.NAME] of the
+    /// configuration files.
     #[arg(short, long, value_name = "NAME")]
     pub name: Option<OsString>,
 

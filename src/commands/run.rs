@@ -11,8 +11,8 @@ use crate::supervise::CommandLine;
 
 /// Runs the command and ends as it ended; returns only for bad usage, before anything ran.
 pub fn run(args: RunArgs, flags: &Flags) -> ExitCode {
-    let first_word = config::first_word(&args.command, args.shell.as_deref());
-    let config = match config::load(flags, first_word, ExplicitFile::MayFail) {
+    let naming_word = config::naming_word(&args.command, args.shell.as_deref());
+    let config = match config::load(flags, naming_word, ExplicitFile::MayFail) {
         Ok(config) => config,
         Err(error) => return super::refuse(&error),
     };

@@ -16,6 +16,7 @@ use super::secret::world_readable;
 use super::setting::Setting;
 use super::{Config, Header, UsageError, Warning, file, parse};
 use crate::cli::Flags;
+use crate::naming;
 
 const SYSTEM_FILE: &str = "/etc/jobmon/config.toml";
 
@@ -31,7 +32,7 @@ pub enum ExplicitFile {
     MustLoad,
 }
 
-/// Reads everything and resolves it. `command` is the first word of the command, if there is one; see [`first_word`].
+/// Reads everything and resolves it. `command` is the word that names the command, if there is one; see [`naming_word`].
 ///
 /// # Errors
 ///
@@ -79,17 +80,15 @@ pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) ->
     resolve(&layers, &facts, warnings)
 }
 
-/// The word that names a job: the command itself, or in a shell's line the first word that is not an assignment.
-pub fn first_word(command: &[OsString], shell: Option<&OsStr>) -> Option<OsString> {
-    let Some(line) = shell else { return command.first().cloned() };
-    let line = line.to_string_lossy();
-    let words = shell_words::split(&line).unwrap_or_else(|_| line.split_whitespace().map(str::to_owned).collect());
-    let is_assignment = |word: &str| {
-        word.split_once('=').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        })
+/// The word that names a job: the program that does the work of its command, or of a shell's line.
+pub fn naming_word(command: &[OsString], shell: Option<&OsStr>) -> Option<OsString> {
+    let named = match shell {
+        Some(line) => naming::of_line(line),
+        // What is no text is looked through by nobody.
+        None if command.first().is_some_and(|word| word.to_str().is_none()) => return command.first().cloned(),
+        None => naming::of_command(command),
     };
-    words.into_iter().find(|word| !is_assignment(word)).map(OsString::from).or_else(|| Some("sh".into()))
+    named.map(|named| named.word.into()).or_else(|| shell.map(|_| "sh".into()))
 }
 
 fn facts(command: Option<OsString>) -> Facts {
@@ -217,7 +216,7 @@ mod tests {
     fn the_word_that_names_a_job() {
         let check = |command: &[&str], shell: Option<&str>, expected: Option<&str>| {
             let command: Vec<OsString> = command.iter().map(OsString::from).collect();
-            assert_eq!(first_word(&command, shell.map(OsStr::new)), expected.map(OsString::from), "{shell:?}");
+            assert_eq!(naming_word(&command, shell.map(OsStr::new)), expected.map(OsString::from), "{shell:?}");
         };
         check(&["/a/b.sh", "x"], None, Some("/a/b.sh"));
         check(&[""], None, Some(""));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layer::{Entry, Layers, Origin, Raw};
@@ -14,6 +14,7 @@ use super::{
     Storage, UsageError, Warning, signal,
 };
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
+use crate::naming;
 
 const DEFAULT_JOB: &str = "script_monitor";
 const DEFAULT_PUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ const MOST_RETRIES: u64 = 1000;
 pub struct Facts {
     /// `gethostname(2)`.
     pub host_name: OsString,
-    /// The first word of the command, if there is a command.
+    /// The word that names the command, if there is a command; see [`naming`].
     pub command: Option<OsString>,
     /// The home folder.
     pub home: Option<PathBuf>,
@@ -107,8 +108,7 @@ pub(super) fn job_name(
         }
     }
     let Some(command) = &facts.command else { return Ok(None) };
-    let file_name = Path::new(command).file_stem().unwrap_or(command);
-    let name = converted(file_name, "script_name", "the command's file name", warnings);
+    let name = converted(naming::stem(command), "script_name", "the command's file name", warnings);
     // Only an empty word has no name; it is not found either, and that has to be counted somewhere.
     let name = LabelValue::new(name).or_else(|_| LabelValue::new("unnamed")).ok();
     Ok(name.map(|name| (name, Origin::Derived("command"))))

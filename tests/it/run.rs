@@ -234,6 +234,22 @@ fn a_shell_line_is_run_by_the_shell_and_named_after_its_first_word() {
 }
 
 #[test]
+fn two_jobs_of_one_interpreter_are_two_groups() {
+    let sandbox = Sandbox::new();
+    for (name, exit) in [("report", "0"), ("backup", "3")] {
+        let script = sandbox.script(format!("{name}.sh"), &format!("exit {exit}"));
+        let command = format!("cd / && test -x {} && exec nice sh {}", script.display(), script.display());
+        sandbox.jobmon(["run", "--", "env", "LC_ALL=C", "sh", "-c", &command]).any_ending().run();
+    }
+    let output = sandbox.jobmon(["status", "--format", "json"]).any_stdout().run().stdout();
+    let status: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let groups = status.as_array().or_else(|| status["groups"].as_array()).unwrap();
+    let mut names: Vec<&str> = groups.iter().map(|group| group["labels"]["script_name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["backup", "report"]);
+}
+
+#[test]
 fn a_service_has_no_instance() {
     let (sandbox, gateway) = (Sandbox::new(), Pushgateway::start());
     let url = gateway.url();

@@ -1,6 +1,7 @@
 //! Files for one site: its gateways, servers and units.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::severities;
 use crate::cli::Flags;
@@ -8,6 +9,7 @@ use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, System
 use crate::config::{self, Config, SecretSource, Setting};
 use crate::declaration::{self, Strictness};
 use crate::generate::{alertmanager, nginx, scrape, systemd};
+use crate::naming;
 use crate::schedule::{Schedule, Zone};
 
 /// Where Prometheus looks for a password or token that jobmon has from elsewhere than a file.
@@ -159,7 +161,7 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
         (None, None) => (vec!["daily".to_owned()], None),
     };
     let name = match config.origin(Setting::Name) {
-        config::Origin::Default => file_stem(&args.command[0]),
+        config::Origin::Default => name_of(&args.command),
         _ => config.grouping_key.script_name().to_owned(),
     };
     let options = systemd::Options {
@@ -187,8 +189,9 @@ fn scheduled(config: &Config) -> Result<Option<Vec<String>>, String> {
     Ok(Some(schedule.on_calendar().into_iter().map(|event| event + &zone).collect()))
 }
 
-fn file_stem(command: &str) -> String {
-    Path::new(command).file_stem().map_or_else(|| command.to_owned(), |stem| stem.to_string_lossy().into_owned())
+fn name_of(command: &[String]) -> String {
+    let words: Vec<OsString> = command.iter().map(Into::into).collect();
+    naming::of_command(&words).map_or_else(String::new, |named| named.stem().to_owned())
 }
 
 /// The flags of these settings that were typed, as they were typed; of addresses, what is no secret.
