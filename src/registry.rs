@@ -5,7 +5,7 @@
 //! here means for a run, which is: nothing (the caller keeps the result in the [`journal`] and says so).
 //!
 //! ```text
-//! STATE FOLDER (0700)
+//! STATE DIRECTORY (0700)
 //!   registry.db        SQLite, write-ahead log, every commit of a run synced
 //!   registry.lock      held while the database file is created, migrated or set aside
 //!   runs/              the journal: one file for every run in progress
@@ -142,7 +142,7 @@ pub struct GroupStatus {
     pub replicas: Vec<Replica>,
 }
 
-/// The database of one state folder, open in this process. Not for sharing between threads: open one in each.
+/// The database of one state directory, open in this process. Not for sharing between threads: open one in each.
 #[derive(Debug)]
 pub struct Registry {
     store: Store,

@@ -62,7 +62,7 @@ fn lock_request(config: &Config) -> Option<LockRequest> {
     if !folder.exists() {
         // The first run of all takes the lock too. What keeps it from doing so is said by whoever opens these folders next.
         if let Some(Ok((state, _))) = config.storage.state_dir.as_deref().map(StateDir::open) {
-            _ = state.create_folder(&folder);
+            _ = state.create_dir(&folder);
         }
     }
     let path = folder.join(format!("run-{:016x}", stable_hash(&key)));

@@ -6,7 +6,7 @@
 //!
 //! - [`pushgateway`]: one gateway, one client; every answer is classified exactly once.
 //! - [`prometheus`]: what a Prometheus server knows of gateways and groups, read only.
-//! - [`textfile`]: one file a group in the folder of node_exporter's textfile collector.
+//! - [`textfile`]: one file a group in the directory of node_exporter's textfile collector.
 
 use std::future::Future;
 use std::io;

@@ -1,9 +1,9 @@
-//! One request in flight a group: no two processes of this host send states of the same group at the same time.
+//! One lock a group: no two processes of this host send states of the same group at the same time.
 //!
-//! Of two requests under way a gateway may take the older one last. The lock is a file below the state folder, held with
-//! `flock`, so that it ends with its holder whatever kills it. Lock files are shared by groups with the same few bits of
-//! hash: there is a fixed number of them, and they are never removed (removing a lock file that another process is about
-//! to lock would let two in).
+//! Of two requests under way a gateway may take the older one last. The lock is a file in the state directory, held
+//! with `flock`, so that it ends with its holder whatever kills it. Lock files are shared by groups with the same few
+//! bits of hash: there is a fixed number of them, and they are never removed (removing a lock file that another process
+//! is about to lock would let two in).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -50,5 +50,5 @@ fn lock_file(dir: &StateDir, key: &GroupingKey) -> Option<File> {
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         options.open(&path)
     };
-    open().or_else(|_| dir.create_folder(&dir.locks()).and_then(|()| open())).ok()
+    open().or_else(|_| dir.create_dir(&dir.locks()).and_then(|()| open())).ok()
 }

@@ -11,7 +11,7 @@ use crate::sinks::textfile::TextfileDir;
 /// What two destinations have to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// They are the same gateway, or the same folder.
+    /// They are the same gateway, or the same directory.
     One,
     /// They are not.
     Two,

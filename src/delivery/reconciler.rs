@@ -215,17 +215,17 @@ impl<'a> Reconciler<'a> {
         let begun = self.registry(deadline).begin_request(group.id, destination, SystemTime::now());
         let mut group = begun.map_err(|error| pending(&error.to_string()))?;
         let place = Destination::from_name(destination);
-        if let Destination::Textfiles(folder) = &place
-            && !TextfileDir::new(folder).holds(&group.key)
+        if let Destination::Textfiles(directory) = &place
+            && !TextfileDir::new(directory).holds(&group.key)
         {
-            // A folder that has no file of the group remembers nothing that could be lost.
+            // A directory that has no file of the group remembers nothing that could be lost.
             group.state.past = Past::Known;
         }
         let (families, write) = self.families(&group);
         let sent = match place {
-            Destination::Textfiles(folder) => {
+            Destination::Textfiles(directory) => {
                 let body = metrics::body(families, &group.state.job_metrics, textfile_labels(&group.key));
-                write_textfile(&TextfileDir::new(folder), &group.key, &body)
+                write_textfile(&TextfileDir::new(directory), &group.key, &body)
             }
             Destination::Gateway(url) => match self.clients.get(&url) {
                 Err(setup) => Err(badly_set(setup)),
@@ -294,7 +294,7 @@ impl<'a> Reconciler<'a> {
         }
         for home in homes {
             let is_empty = match Destination::from_name(&home.destination) {
-                Destination::Textfiles(folder) => !TextfileDir::new(folder).holds(&group.key),
+                Destination::Textfiles(directory) => !TextfileDir::new(directory).holds(&group.key),
                 Destination::Gateway(url) => self.has_forgotten(&group, &url, deadline).await?,
             };
             if !is_empty {
@@ -427,9 +427,9 @@ pub(super) fn textfile_labels(key: &GroupingKey) -> impl Iterator<Item = (&str, 
 }
 
 /// Writes the group's file; one that node_exporter cannot serve is as good as refused.
-pub(super) fn write_textfile(folder: &TextfileDir, key: &GroupingKey, body: &[u8]) -> Result<(), Failure> {
-    folder.write(key, body).map_err(|error| badly_set(error.to_string()))?;
-    match folder.rival(key, body) {
+pub(super) fn write_textfile(directory: &TextfileDir, key: &GroupingKey, body: &[u8]) -> Result<(), Failure> {
+    directory.write(key, body).map_err(|error| badly_set(error.to_string()))?;
+    match directory.rival(key, body) {
         None => Ok(()),
         Some(rival) => Err(Failure::Rejected(format!(
             "node_exporter serves only one of this group's file and {rival}, because a textfile has no labels job and \

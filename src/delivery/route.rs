@@ -1,4 +1,4 @@
-//! Where a group is to be: its gateways, how it is spread over them, and its folder of textfiles.
+//! Where a group is to be: its gateways, how it is spread over them, and its directory of textfiles.
 //!
 //! Pure. The route of a group is stored with it, so that `jobmon flush` can pay what the job's own jobmon could not, with
 //! other flags or none.
@@ -17,7 +17,7 @@ use crate::grouping::GroupingKey;
 pub enum Destination {
     /// A gateway, by its URL without credentials.
     Gateway(String),
-    /// A folder of node_exporter's textfile collector.
+    /// A directory of node_exporter's textfile collector.
     Textfiles(PathBuf),
 }
 
@@ -27,18 +27,18 @@ impl Destination {
     /// The destination that a name in the registry stands for.
     pub fn from_name(name: &str) -> Self {
         match name.strip_prefix(TEXTFILES) {
-            Some(folder) => Self::Textfiles(PathBuf::from(folder)),
+            Some(directory) => Self::Textfiles(PathBuf::from(directory)),
             None => Self::Gateway(name.to_owned()),
         }
     }
 }
 
-/// Its name in the registry: a URL, or `textfile:FOLDER`.
+/// Its name in the registry: a URL, or `textfile:DIRECTORY`.
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gateway(url) => f.write_str(url),
-            Self::Textfiles(folder) => write!(f, "{TEXTFILES}{}", folder.display()),
+            Self::Textfiles(directory) => write!(f, "{TEXTFILES}{}", directory.display()),
         }
     }
 }
@@ -51,7 +51,7 @@ pub struct Route {
     /// Which of them get the group.
     #[serde(default, with = "spread_name")]
     pub spread: Spread,
-    /// The folder of textfiles; a path that is valid UTF-8.
+    /// The directory of textfiles; a path that is valid UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub textfile_dir: Option<PathBuf>,
 }
@@ -64,8 +64,9 @@ impl Route {
 
     /// Wherever the group may be sent to, by their names in the registry.
     pub fn everywhere(&self) -> Vec<String> {
-        let folder = self.textfile_dir.as_ref().map(|folder| Destination::Textfiles(folder.clone()).to_string());
-        self.gateways.iter().cloned().chain(folder).collect()
+        let directory =
+            self.textfile_dir.as_ref().map(|directory| Destination::Textfiles(directory.clone()).to_string());
+        self.gateways.iter().cloned().chain(directory).collect()
     }
 
     /// The destinations that are to hold the group, by their names in the registry. `seed` draws one of several gateways
@@ -77,11 +78,12 @@ impl Route {
         if self.spread != Spread::All {
             chosen.truncate(1);
         }
-        chosen.extend(self.textfile_dir.as_ref().map(|folder| Destination::Textfiles(folder.clone()).to_string()));
+        chosen
+            .extend(self.textfile_dir.as_ref().map(|directory| Destination::Textfiles(directory.clone()).to_string()));
         chosen
     }
 
-    /// Who may stand in for the destination `home` while it does not answer, best first; nobody for a folder, and nobody
+    /// Who may stand in for `home` while it does not answer, best first; nobody for a directory, and nobody
     /// where every gateway gets the group anyway.
     pub fn stand_ins(&self, home: &str, key: &GroupingKey) -> Vec<String> {
         if self.spread == Spread::All || !self.gateways.iter().any(|url| url == home) {

@@ -194,8 +194,8 @@ pub(super) async fn delete_at(
     deadline: Instant,
 ) -> Result<(), Failure> {
     match Destination::from_name(destination) {
-        Destination::Textfiles(folder) => {
-            TextfileDir::new(folder).remove(key).map(|_| ()).map_err(|error| badly_set(error.to_string()))
+        Destination::Textfiles(directory) => {
+            TextfileDir::new(directory).remove(key).map(|_| ()).map_err(|error| badly_set(error.to_string()))
         }
         Destination::Gateway(url) => match clients.get(&url) {
             Err(setup) => Err(badly_set(setup)),

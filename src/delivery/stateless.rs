@@ -127,9 +127,9 @@ async fn send_once(
 ) -> Result<(), Failure> {
     let (families, write) = metrics::families(state, 0);
     match Destination::from_name(destination) {
-        Destination::Textfiles(folder) => {
+        Destination::Textfiles(directory) => {
             let body = metrics::body(families, &state.job_metrics, textfile_labels(key));
-            write_textfile(&TextfileDir::new(folder), key, &body)
+            write_textfile(&TextfileDir::new(directory), key, &body)
         }
         Destination::Gateway(url) => match clients.get(&url) {
             Err(reason) => Err(badly_set(reason)),

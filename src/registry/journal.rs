@@ -11,7 +11,7 @@
 //! # What the lock says
 //!
 //! A run has vanished if its file can be locked *and* no process of its boot has its process id and start time. The
-//! second condition covers the moment between creating and locking a file; the first covers folders shared by
+//! second condition covers the moment between creating and locking a file; the first covers directories shared by
 //! containers, which do not see each other's process ids.
 
 mod format;
@@ -69,7 +69,7 @@ impl Entry {
         let create = || private_file().create_new(true).open(&path);
         let file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                dir.create_folder(&dir.runs())?;
+                dir.create_dir(&dir.runs())?;
                 create()?
             }
             other => other?,
@@ -91,10 +91,10 @@ impl Entry {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
     }
 
-    /// Makes the file survive a power cut (syncs it and its folder).
+    /// Makes the file survive a power cut (syncs it and its directory).
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()?;
-        sync_folder_of(&self.path)
+        sync_directory_of(&self.path)
     }
 
     /// Notes that the run is still alive: where it is lost later, it was lost after this moment.
@@ -310,7 +310,7 @@ fn run_id_in(name: &str) -> Option<RunId> {
     Some(RunId::new(rest.strip_suffix(SUFFIX)?))
 }
 
-/// Names of journal files that begin with `prefix`; a folder that is missing or unreadable has none.
+/// Names of journal files that begin with `prefix`; a directory that is missing or unreadable has none.
 fn file_names(dir: &StateDir, prefix: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir.runs()) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -339,9 +339,9 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+fn sync_directory_of(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The state folder: where everything lies, and whether it can be trusted.
+//! The state directory: where everything lies, and whether it can be trusted.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 use super::Warning;
 
-/// A state folder that exists, is a folder, and belongs to this user.
+/// A state directory that exists, is a directory, and belongs to this user.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
 }
 
 impl StateDir {
-    /// Checks the folder `path` and creates it, with its parents, where it is missing (mode 0700).
+    /// Checks the directory `path` and creates it, with its parents, where it is missing (mode 0700).
     ///
-    /// A folder of another user is refused: whoever owns it could point our files elsewhere. A folder of our own that
+    /// A directory of another user is refused: its owner could point our files elsewhere. A directory of our own that
     /// others may write to works and is warned about. The error is a whole sentence for people; a job runs without it.
     pub fn open(path: &Path) -> Result<(Self, Option<Warning>), String> {
-        let failed = |error: io::Error| format!("state folder {}: {error}", path.display());
+        let failed = |error: io::Error| format!("state directory {}: {error}", path.display());
         let metadata = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_private(path).map_err(failed)?;
@@ -30,23 +30,26 @@ impl StateDir {
             other => other.map_err(failed)?,
         };
         if !metadata.is_dir() {
-            return Err(format!("state folder {}: not a folder", path.display()));
+            return Err(format!("state directory {}: not a directory", path.display()));
         }
         let (owner, user) = (metadata.uid(), nix::unistd::geteuid().as_raw());
         if owner != user && owner != 0 {
             return Err(format!(
-                "state folder {}: belongs to user {owner}, jobmon runs as user {user}: choose another with --state-dir",
+                "state directory {}: belongs to user {owner}, jobmon runs as user {user}: choose another with --state-dir",
                 path.display()
             ));
         }
         let warning = (metadata.mode() & 0o022 != 0).then(|| {
             let mode = metadata.mode() & 0o7777;
-            Warning::new(format!("state folder {}: others may write to it (mode {mode:o}): chmod 700", path.display()))
+            Warning::new(format!(
+                "state directory {}: others may write to it (mode {mode:o}): chmod 700",
+                path.display()
+            ))
         });
         Ok((Self { path: path.to_path_buf() }, warning))
     }
 
-    /// The folder itself.
+    /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -56,18 +59,18 @@ impl StateDir {
         self.path.join("registry.db")
     }
 
-    /// The folder of the journal; may not exist yet.
+    /// The directory of the journal; may not exist yet.
     pub fn runs(&self) -> PathBuf {
         self.path.join("runs")
     }
 
-    /// The folder of lock files; may not exist yet. See [`create_folder`](Self::create_folder).
+    /// The directory of lock files; may not exist yet. See [`create_dir`](Self::create_dir).
     pub fn locks(&self) -> PathBuf {
         self.path.join("locks")
     }
 
-    /// Creates a folder below the state folder (mode 0700); one that exists is left as it is.
-    pub fn create_folder(&self, path: &Path) -> io::Result<()> {
+    /// Creates a directory below the state directory (mode 0700); one that exists is left as it is.
+    pub fn create_dir(&self, path: &Path) -> io::Result<()> {
         create_private(path)
     }
 
@@ -100,7 +103,7 @@ pub(super) fn undo_umask(file: &File) -> io::Result<()> {
     if file.metadata()?.mode() & 0o600 == 0o600 { Ok(()) } else { file.set_permissions(Permissions::from_mode(0o600)) }
 }
 
-/// `mkdir -p` where only the last folder is made private (parents get the usual mode), and one that exists is left alone.
+/// `mkdir -p` where only the last directory is private (parents get the usual mode), and one that exists is left alone.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_folder_is_created_for_its_owner_alone() {
+    fn a_missing_directory_is_created_for_its_owner_alone() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("a/b/jobmon");
         let (dir, warning) = StateDir::open(&path).unwrap();
@@ -134,11 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_an_error_and_what_others_may_write_to_a_warning() {
+    fn what_is_no_directory_is_an_error_and_what_others_may_write_to_a_warning() {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(StateDir::open(&file).unwrap_err().ends_with("not a folder"));
+        assert!(StateDir::open(&file).unwrap_err().ends_with("not a directory"));
         assert!(StateDir::open(&file.join("below")).is_err());
 
         let lax = temp.path().join("lax");

@@ -251,7 +251,7 @@ fn open_connection(
                 let has_log = fs::metadata(with_suffix(&path, "-wal")).is_ok_and(|log| log.len() > 0);
                 let opened = connect(&path).and_then(|connection| Ok((schema::version(&connection)?, connection)));
                 if !has_log && opened.is_ok() {
-                    sync_folder(dir)?;
+                    sync_directory(dir)?;
                 }
                 opened
             }
@@ -340,7 +340,7 @@ fn upgrade(
     };
     let migrated = match prepare() {
         Ok(true) => {
-            sync_folder(dir)?;
+            sync_directory(dir)?;
             schema::migrate(&connection, schema::MIGRATIONS)
         }
         Ok(false) => return rename_database(dir, file, "a database of something else", warnings),
@@ -413,8 +413,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 ///
 /// Whoever opens the database while its log is missing or empty does this before writing to it, so the name of a log that
 /// holds anything has been synced.
-fn sync_folder(dir: &StateDir) -> Result<(), RegistryError> {
-    File::open(dir.path()).and_then(|folder| folder.sync_all()).map_err(|error| unavailable(dir.path(), &error))
+fn sync_directory(dir: &StateDir) -> Result<(), RegistryError> {
+    File::open(dir.path()).and_then(|directory| directory.sync_all()).map_err(|error| unavailable(dir.path(), &error))
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {

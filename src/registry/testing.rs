@@ -8,17 +8,17 @@ use super::{Declaration, Registry, RunStart, StateDir, journal};
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::record::{Outcome, RunRecord};
 
-/// A state folder that goes away with the test.
+/// A state directory that goes away with the test.
 pub(super) struct Temp {
-    _folder: TempDir,
+    _directory: TempDir,
     pub dir: StateDir,
 }
 
 impl Temp {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (dir, _) = StateDir::open(&folder.path().join("state")).unwrap();
-        Self { _folder: folder, dir }
+        let directory = tempfile::tempdir().unwrap();
+        let (dir, _) = StateDir::open(&directory.path().join("state")).unwrap();
+        Self { _directory: directory, dir }
     }
 
     pub fn registry(&self) -> Registry {

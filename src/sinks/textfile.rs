@@ -1,4 +1,4 @@
-//! One file a group in the folder of node_exporter's textfile collector: no network, and the metrics survive the loss of
+//! One file a group in a directory of node_exporter's textfile collector: no network, and metrics survive the loss of
 //! any gateway.
 //!
 //! Follows the collector's README ("write to a temporary file in the same directory, then rename"). The caller gives the
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::grouping::GroupingKey;
 
-/// A folder that node_exporter reads (`--collector.textfile.directory`).
+/// A directory that node_exporter reads (`--collector.textfile.directory`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextfileDir(PathBuf);
 
@@ -19,7 +19,7 @@ pub struct TextfileDir(PathBuf);
 const ATTEMPTS: usize = 3;
 
 impl TextfileDir {
-    /// The folder at `path`; it is not created, because one that node_exporter does not read helps nobody.
+    /// The directory at `path`; it is not created, because one that node_exporter does not read helps nobody.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
@@ -32,9 +32,9 @@ impl TextfileDir {
         format!("jobmon_{name}_{:016x}.prom", key.stable_hash())
     }
 
-    /// Whether both paths lead to one folder; a folder that is missing is no other's.
+    /// Whether both paths lead to one directory; a directory that is missing is no other's.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let place = |folder: &Self| fs::metadata(&folder.0).map(|metadata| (metadata.dev(), metadata.ino()));
+        let place = |directory: &Self| fs::metadata(&directory.0).map(|metadata| (metadata.dev(), metadata.ino()));
         self == other || matches!((place(self), place(other)), (Ok(one), Ok(two)) if one == two)
     }
 
@@ -45,7 +45,7 @@ impl TextfileDir {
 
     /// Makes `body` the content of the group's file, all at once, readable for everybody whatever the umask.
     ///
-    /// The folder and the file are on the disk when this returns. On an error the old content is still there.
+    /// The directory and the file are on the disk when this returns. On an error the old content is still there.
     pub fn write(&self, key: &GroupingKey, body: &[u8]) -> io::Result<()> {
         self.sweep();
         let name = Self::file_name(key);
@@ -99,7 +99,7 @@ impl TextfileDir {
         }
     }
 
-    /// Puts the folder's entries on the disk.
+    /// Puts the directory's entries on the disk.
     fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
     }
@@ -111,7 +111,7 @@ impl TextfileDir {
             let name = entry.file_name();
             let Some(writer) = name.to_str().and_then(writer_of) else { continue };
             if !Path::new("/proc").join(writer.to_string()).exists() && is_abandoned(&entry.path()) {
-                // Somebody else's in a shared folder cannot be removed; that is then his to do.
+                // Somebody else's in a shared directory cannot be removed; that is then his to do.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -124,7 +124,7 @@ fn first_series(body: &[u8]) -> Option<&[u8]> {
     line.iter().rposition(|byte| *byte == b' ').map(|end| &line[..end])
 }
 
-/// The error with the next step; the caller knows the folder.
+/// The error with the next step; the caller knows the directory.
 fn explain(error: io::Error) -> io::Error {
     let hint = match error.kind() {
         io::ErrorKind::NotFound => ": create it, and have node_exporter read it with --collector.textfile.directory",
@@ -183,9 +183,9 @@ mod tests {
         GroupingKey::new(LabelValue::new("script_monitor").unwrap(), [label])
     }
 
-    fn names(folder: &Path) -> Vec<String> {
+    fn names(directory: &Path) -> Vec<String> {
         let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -209,40 +209,40 @@ mod tests {
 
     #[test]
     fn the_file_is_replaced_as_a_whole_and_readable_for_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let sink = TextfileDir::new(folder.path());
-        let path = folder.path().join(TextfileDir::file_name(&key("a")));
+        let directory = tempfile::tempdir().unwrap();
+        let sink = TextfileDir::new(directory.path());
+        let path = directory.path().join(TextfileDir::file_name(&key("a")));
         sink.write(&key("a"), b"a 1\n").unwrap();
         let before = File::open(&path).unwrap();
         sink.write(&key("a"), b"a 2\n").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"a 2\n");
         assert_eq!(io::read_to_string(before).unwrap(), "a 1\n", "whoever reads sees one state");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
-        assert_eq!(names(folder.path()).len(), 1, "nothing temporary stays");
+        assert_eq!(names(directory.path()).len(), 1, "nothing temporary stays");
         assert!(sink.remove(&key("a")).unwrap());
         assert!(!sink.remove(&key("a")).unwrap());
-        assert!(names(folder.path()).is_empty());
+        assert!(names(directory.path()).is_empty());
     }
 
     #[test]
     fn links_are_replaced_and_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let victim = folder.path().join("victim");
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
         fs::write(&victim, "precious").unwrap();
         let name = TextfileDir::file_name(&key("a"));
-        symlink(&victim, folder.path().join(&name)).unwrap();
-        symlink(&victim, folder.path().join(format!(".{name}.{}.tmp", std::process::id()))).unwrap();
-        symlink(&victim, folder.path().join(format!(".{name}.{DEAD}.tmp"))).unwrap();
-        TextfileDir::new(folder.path()).write(&key("a"), b"a 1\n").unwrap();
+        symlink(&victim, directory.path().join(&name)).unwrap();
+        symlink(&victim, directory.path().join(format!(".{name}.{}.tmp", std::process::id()))).unwrap();
+        symlink(&victim, directory.path().join(format!(".{name}.{DEAD}.tmp"))).unwrap();
+        TextfileDir::new(directory.path()).write(&key("a"), b"a 1\n").unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-        assert_eq!(fs::read(folder.path().join(&name)).unwrap(), b"a 1\n");
-        assert!(!folder.path().join(&name).is_symlink());
+        assert_eq!(fs::read(directory.path().join(&name)).unwrap(), b"a 1\n");
+        assert!(!directory.path().join(&name).is_symlink());
     }
 
     #[test]
     fn only_what_dead_writers_of_ours_left_is_swept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
         let ours = TextfileDir::file_name(&key("gone"));
         let swept = [format!(".{ours}.{DEAD}.tmp")];
         let kept = [
@@ -258,7 +258,7 @@ mod tests {
         }
         let held = File::open(path(&kept[1])).unwrap();
         held.lock().unwrap();
-        TextfileDir::new(folder.path()).write(&key("new"), b"a 1\n").unwrap();
+        TextfileDir::new(directory.path()).write(&key("new"), b"a 1\n").unwrap();
         for name in &swept {
             assert!(!path(name).exists(), "{name}");
         }
@@ -269,11 +269,11 @@ mod tests {
 
     #[test]
     fn errors_name_the_next_step() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("missing");
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing");
         let error = TextfileDir::new(&missing).write(&key("a"), b"a 1\n").unwrap_err().to_string();
         assert!(error.starts_with("No such file or directory (os error 2): create it, and have"), "{error}");
-        let file = folder.path().join("file");
+        let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
         let error = TextfileDir::new(&file).write(&key("a"), b"a 1\n").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
@@ -281,8 +281,8 @@ mod tests {
 
     #[test]
     fn a_rival_is_a_file_of_the_same_name_with_the_same_labels() {
-        let folder = tempfile::tempdir().unwrap();
-        let sink = TextfileDir::new(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let sink = TextfileDir::new(directory.path());
         let of_job = |job: &str| GroupingKey::new(LabelValue::new(job).unwrap(), []);
         let body = |labels: &str| format!("# HELP a b\n# TYPE a gauge\na{{{labels}}} 1\nb 2\n").into_bytes();
         let (one, other) = (of_job("one"), of_job("other"));
@@ -296,11 +296,11 @@ mod tests {
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let name = TextfileDir::file_name(&key("a"));
-        // A folder in the place of the file: the rename fails.
-        fs::create_dir(folder.path().join(&name)).unwrap();
-        assert!(TextfileDir::new(folder.path()).write(&key("a"), b"a 1\n").is_err());
-        assert_eq!(names(folder.path()), [name]);
+        // A directory in the place of the file: the rename fails.
+        fs::create_dir(directory.path().join(&name)).unwrap();
+        assert!(TextfileDir::new(directory.path()).write(&key("a"), b"a 1\n").is_err());
+        assert_eq!(names(directory.path()), [name]);
     }
 }

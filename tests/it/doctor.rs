@@ -296,7 +296,7 @@ fn a_state_folder_that_cannot_be_used() {
     heal(&sandbox, &["-g", &url], &["chmod 700"], &[]);
 
     let file = sandbox.write("file", "");
-    let expected = [("registry", "state-folder", "broken", "not a folder")];
+    let expected = [("registry", "state-folder", "broken", "not a directory")];
     check(&sandbox, &["-g", &url, "--state-dir", file.to_str().unwrap()], &expected);
     let below = file.join("state");
     let expected = [("registry", "state-folder", "broken", "Not a directory")];

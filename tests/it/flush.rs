@@ -36,8 +36,8 @@ fn a_state_folder_that_cannot_be_used_is_said() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("a-file", "");
     let below = file.join("state");
-    for (folder, words) in [(&file, "not a folder"), (&below, "Not a directory (os error 20)")] {
-        let said = format!("jobmon: error: state folder {}: {words}\n", folder.display());
+    for (folder, words) in [(&file, "not a directory"), (&below, "Not a directory (os error 20)")] {
+        let said = format!("jobmon: error: state directory {}: {words}\n", folder.display());
         for command in ["flush", "status", "history"] {
             sandbox.jobmon([command]).env("JOBMON_STATE_DIR", folder).code(1).any_stdout().stderr(said.as_str()).run();
         }

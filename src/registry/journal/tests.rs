@@ -122,7 +122,7 @@ fn of_several_results_the_last_one_counts() {
 #[test]
 fn what_cannot_be_read_is_set_aside_once_nobody_can_be_writing_it() {
     let temp = Temp::new();
-    temp.dir.create_folder(&temp.dir.runs()).unwrap();
+    temp.dir.create_dir(&temp.dir.runs()).unwrap();
     let whole = format::start(&start_of_the_dead("a", 1)).0;
     let write = |name: &str, bytes: &[u8]| fs::write(temp.dir.runs().join(name), bytes).unwrap();
     write("0-dead-1-1-empty.run", b"");
@@ -149,7 +149,7 @@ fn what_cannot_be_read_is_set_aside_once_nobody_can_be_writing_it() {
 #[test]
 fn a_symbolic_link_is_never_followed() {
     let temp = Temp::new();
-    temp.dir.create_folder(&temp.dir.runs()).unwrap();
+    temp.dir.create_dir(&temp.dir.runs()).unwrap();
     let victim = temp.dir.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     let run = start("a", 1);
@@ -178,7 +178,7 @@ fn a_limited_search_gets_to_every_file_in_the_end() {
 }
 
 #[test]
-fn without_a_folder_to_write_to_there_is_an_error_and_no_panic() {
+fn without_a_directory_to_write_to_there_is_an_error_and_no_panic() {
     let temp = Temp::new();
     fs::write(temp.dir.runs(), "in the way").unwrap();
     assert!(Entry::begin(&temp.dir, &start("a", 1)).is_err());
@@ -186,7 +186,7 @@ fn without_a_folder_to_write_to_there_is_an_error_and_no_panic() {
     assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 0);
 }
 
-/// Runs the test `name` of this binary in a process of its own, with the state folder in `JOBMON_TEST_STATE`.
+/// Runs the test `name` of this binary in a process of its own, with the state directory in `JOBMON_TEST_STATE`.
 fn in_a_process_of_its_own(name: &str, temp: &Temp, through: &str) -> std::process::Output {
     let binary = std::env::current_exe().unwrap();
     Command::new("sh")

@@ -16,7 +16,7 @@ fn history(registry: &mut Registry) -> usize {
     registry.runs(&RunFilter { limit: 1000, ..RunFilter::default() }).unwrap().len()
 }
 
-/// The names of files in the state folder, the times in them replaced.
+/// The names of files in the state directory, the times in them replaced.
 fn files(temp: &Temp) -> Vec<String> {
     let names = fs::read_dir(temp.dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names
@@ -405,7 +405,7 @@ fn a_full_disk_changes_nothing_and_says_so() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_file_is_an_error() {
+fn a_directory_in_the_place_of_the_file_is_an_error() {
     let temp = Temp::new();
     fs::create_dir(temp.dir.database()).unwrap();
     let error = Registry::open(&temp.dir, soon()).unwrap_err();
