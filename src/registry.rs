@@ -197,23 +197,6 @@ impl Registry {
         self.store.write(Durability::PowerCut, |transaction| count(transaction, record, declaration, now))
     }
 
-    /// While the run goes on: does what its end and its delivery will ask for, and takes it back. Nothing is changed or
-    /// written, but what takes most of the time is done when nobody waits: statements are compiled, pages are read, code
-    /// is loaded. An error means no more than that the end will take longer.
-    pub fn rehearse(&mut self, start: &RunStart, now: SystemTime) -> Result<(), RegistryError> {
-        let record = journal::lost(start, now);
-        self.store.rehearse(|transaction| {
-            let Remembered { group, .. } = count(transaction, &record, &start.declaration, now)?;
-            for Replica { destination, .. } in replicas::replicas_of(transaction, group.id)? {
-                replicas::has_begun(transaction, group.id, &destination)?;
-                gateways::get(transaction, &destination)?;
-                let delivered = RequestOutcome::Delivered { seq: group.state.seq };
-                replicas::settle(transaction, group.id, &destination, &delivered, now)?;
-            }
-            Ok(())
-        })
-    }
-
     /// Records the runs that were left in the journal, and removes their files.
     ///
     /// They count like any other run, but do not overwrite what newer runs have said since. Where a run is the first that
@@ -283,12 +266,6 @@ impl Registry {
                 return Ok(removed);
             }
         }
-    }
-
-    /// Empties the write-ahead log if that would soon have to be done by somebody who ends a run. Takes two syncs, or
-    /// nothing at all; leaves it to the next call where others are at work.
-    pub fn empty_log_early(&mut self) {
-        self.store.empty_log_early();
     }
 
     // Groups

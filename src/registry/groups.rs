@@ -129,7 +129,7 @@ pub(super) fn find_or_create(connection: &Connection, key: &GroupingKey) -> rusq
     sql::execute(
         connection,
         "INSERT INTO groups (key, seq, retired, state) VALUES (?1, 0, 0, ?2)",
-        params![key.canonical(), Stored::of(&group).to_json()],
+        params![key.canonical(), StoredGroup::of(&group).to_json()],
     )?;
     group.id = GroupId(connection.last_insert_rowid());
     Ok(group)
@@ -150,7 +150,7 @@ pub(super) fn store(connection: &Connection, group: &Group) -> rusqlite::Result<
     let changed = sql::execute(
         connection,
         "UPDATE groups SET seq = ?2, retired = ?3, state = ?4 WHERE id = ?1",
-        params![group.id.0, integer(group.state.seq), group.retired, Stored::of(group).to_json()],
+        params![group.id.0, integer(group.state.seq), group.retired, StoredGroup::of(group).to_json()],
     )?;
     debug_assert_eq!(changed, 1, "the group was read in this transaction");
     Ok(())
@@ -158,7 +158,7 @@ pub(super) fn store(connection: &Connection, group: &Group) -> rusqlite::Result<
 
 /// Reads what [`select`] selects.
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
-    let stored: Stored = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| unreadable(3, error))?;
+    let stored: StoredGroup = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| unreadable(3, error))?;
     let (id, seq, retired) = (GroupId(row.get(0)?), row.get(1).map(natural)?, row.get(2)?);
     stored.into_group(id, seq, retired).map_err(|error| unreadable(3, error))
 }
@@ -168,7 +168,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
 /// find have their defaults.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Stored {
+struct StoredGroup {
     /// All labels, job included.
     labels: BTreeMap<String, String>,
     command: String,
@@ -207,12 +207,12 @@ struct StoredRun {
 
 /// A row that says what no jobmon writes.
 #[derive(Debug)]
-enum Nonsense {
+enum InvalidRow {
     Labels(LabelError),
     Outcome(i64),
 }
 
-impl Stored {
+impl StoredGroup {
     fn of(group: &Group) -> Self {
         let state = &group.state;
         Self {
@@ -253,7 +253,7 @@ impl Stored {
         serde_json::to_string(self).expect("numbers, texts and maps with text keys are JSON")
     }
 
-    fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, Nonsense> {
+    fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, InvalidRow> {
         let mut state = GroupState {
             seq,
             duration_total: duration_of(self.duration_total),
@@ -272,7 +272,7 @@ impl Stored {
         }
         Ok(Group {
             id,
-            key: key_of_labels(self.labels).map_err(Nonsense::Labels)?,
+            key: key_of_labels(self.labels).map_err(InvalidRow::Labels)?,
             state,
             command: self.command,
             route: self.route,
@@ -284,12 +284,12 @@ impl Stored {
 }
 
 impl StoredRun {
-    fn into_run(self) -> Result<LastRun, Nonsense> {
+    fn into_run(self) -> Result<LastRun, InvalidRow> {
         Ok(LastRun {
             started_at: time_of(self.started),
             ended_at: time_of(self.ended),
             duration: duration_of(self.duration),
-            outcome: outcome_of(self.outcome).ok_or(Nonsense::Outcome(self.outcome))?,
+            outcome: outcome_of(self.outcome).ok_or(InvalidRow::Outcome(self.outcome))?,
             exit_code: self.exit_code,
             signal: self.signal,
             cpu_user: duration_of(self.cpu_user),
@@ -299,7 +299,7 @@ impl StoredRun {
     }
 }
 
-impl fmt::Display for Nonsense {
+impl fmt::Display for InvalidRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Labels(error) => error.fmt(f),
@@ -308,7 +308,7 @@ impl fmt::Display for Nonsense {
     }
 }
 
-impl std::error::Error for Nonsense {}
+impl std::error::Error for InvalidRow {}
 
 /// The outcome at that index of [`Outcome::ALL`].
 pub(super) fn outcome_of(index: i64) -> Option<Outcome> {
@@ -343,31 +343,12 @@ mod tests {
     use crate::registry::schema;
     use crate::registry::testing::{at, key};
 
-    /// A group of which everything is known, and what version 3 wrote of it.
     #[test]
-    fn groups_of_version_3_are_the_same_in_version_4() {
+    fn a_group_is_read_as_it_was_stored() {
         let connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&connection, &schema::MIGRATIONS[..3]).unwrap();
-        let labels = |name| format!(r#"{{"instance":"host","job":"script_monitor","script_name":"{name}"}}"#);
-        let nanos = |seconds| nanos_of(at(seconds));
-        connection
-            .execute(
-                "INSERT INTO groups VALUES (7, ?1, ?2, 12, 'backup \"two words\"', 1, 2, 3, 4, 5, 1500000000, ?3, ?4, ?5, 2, 1, \
-                 '{\"grace\":2000000000}', '{\"schedule\":{\"cron\":\"@daily\"},\"ttl\":1}', '{\"gateways\":[]}', 0, ?3, ?4, \
-                 1000, 1, 143, 15, 1, 2, 3, 'a 1\n', 'b{c=\"d\"} 2\n')",
-                params![key("full").canonical(), labels("full"), nanos(1), nanos(2), nanos(3)],
-            )
-            .unwrap();
-        connection
-            .execute(
-                "INSERT INTO groups (key, labels, seq, command, success, failure, timeout, lost, skipped, duration_total, \
-                 consecutive_failures, past_known, expected, registered, retired) \
-                 VALUES (?1, ?2, 1, '', 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', 1)",
-                params![key("new").canonical(), labels("new")],
-            )
-            .unwrap();
-        schema::migrate(&connection, schema::MIGRATIONS).unwrap();
-
+        schema::create(&connection).unwrap();
+        let new = find_or_create(&connection, &key("full")).unwrap();
+        assert_eq!((&new.state, new.retired), (&GroupState::default(), false));
         let mut state = GroupState {
             seq: 12,
             duration_total: Duration::from_millis(1500),
@@ -401,7 +382,7 @@ mod tests {
         };
         state.expectations = expected.or(&registered);
         let full = Group {
-            id: GroupId(7),
+            id: new.id,
             key: key("full"),
             state,
             command: "backup \"two words\"".into(),
@@ -410,18 +391,14 @@ mod tests {
             expected,
             registered,
         };
-        assert_eq!(find(&connection, &key("full")).unwrap().as_ref(), Some(&full));
         store(&connection, &full).unwrap();
-        assert_eq!(get(&connection, full.id).unwrap(), full);
-
-        let new = find(&connection, &key("new")).unwrap().unwrap();
-        assert_eq!((new.state, new.retired), (GroupState { seq: 1, ..GroupState::default() }, true));
+        assert_eq!(find(&connection, &key("full")).unwrap(), Some(full));
     }
 
     #[test]
     fn a_row_that_makes_no_sense_is_an_error() {
         let connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&connection, schema::MIGRATIONS).unwrap();
+        schema::create(&connection).unwrap();
         let group = find_or_create(&connection, &key("x")).unwrap();
         for state in ["", "[]", "{}", r#"{"labels":{"job":""}}"#, r#"{"labels":{"job":"j"},"counts":[-1]}"#] {
             connection.execute("UPDATE groups SET state = ?1", [state]).unwrap();

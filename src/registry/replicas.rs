@@ -39,9 +39,9 @@ pub struct Replica {
     /// The newest state that was refused for good, 0 for none.
     pub rejected_seq: u64,
     /// Something of the group may be there: a request was made, or is about to be.
-    pub perhaps: bool,
+    pub may_exist: bool,
     /// Since when something is to be done here; none if nothing is.
-    pub owed_since: Option<SystemTime>,
+    pub pending_since: Option<SystemTime>,
     /// Attempts that failed since the last success.
     pub attempts: u64,
     /// When the last attempt ended.
@@ -49,7 +49,7 @@ pub struct Replica {
     /// Why it failed.
     pub last_error: Option<String>,
     /// When the last attempt that succeeded ended.
-    pub settled_at: Option<SystemTime>,
+    pub succeeded_at: Option<SystemTime>,
     /// A request was given up that the destination may still carry out, after the next one.
     pub abandoned: bool,
 }
@@ -76,7 +76,7 @@ impl Replica {
             Desired::Present if self.delivered_seq >= seq => ReplicaStatus::Delivered,
             Desired::Present if self.rejected_seq >= seq => ReplicaStatus::Rejected,
             Desired::Present => ReplicaStatus::Pending,
-            Desired::Absent | Desired::Cleared if self.perhaps => ReplicaStatus::Stale,
+            Desired::Absent | Desired::Cleared if self.may_exist => ReplicaStatus::Stale,
             Desired::Absent | Desired::Cleared => ReplicaStatus::Gone,
         }
     }
@@ -149,9 +149,9 @@ pub enum RequestOutcome {
     },
 }
 
-const COLUMNS: &str = "copies.group_id, copies.destination, copies.wanted, copies.cleared, copies.delivered_seq, \
-    copies.rejected_seq, copies.perhaps, copies.owed_since, copies.attempts, copies.last_attempt, copies.last_error, \
-    copies.settled_at, copies.abandoned";
+const COLUMNS: &str = "replicas.group_id, replicas.destination, replicas.desired, replicas.cleared, \
+    replicas.delivered_seq, replicas.rejected_seq, replicas.may_exist, replicas.pending_since, replicas.attempts, \
+    replicas.last_attempt, replicas.last_error, replicas.succeeded_at, replicas.abandoned";
 
 /// How many columns [`from_row`] takes up.
 const WIDTH: usize = 13;
@@ -165,7 +165,7 @@ pub(super) fn state_changed(
 ) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "UPDATE copies SET owed_since = ifnull(owed_since, ?2), perhaps = 1 WHERE group_id = ?1 AND wanted = 1",
+        "UPDATE replicas SET pending_since = ifnull(pending_since, ?2), may_exist = 1 WHERE group_id = ?1 AND desired = 1",
         params![group.id.0, nanos_of(now)],
     )?;
     for destination in more {
@@ -186,7 +186,7 @@ pub(super) fn owe(
     for replica in present.clone().filter(|replica| !destinations.contains(&replica.destination)) {
         sql::execute(
             transaction,
-            "UPDATE copies SET wanted = 0, cleared = 0, owed_since = iif(perhaps, ?3, NULL) \
+            "UPDATE replicas SET desired = 0, cleared = 0, pending_since = iif(may_exist, ?3, NULL) \
              WHERE group_id = ?1 AND destination = ?2",
             params![group.id.0, replica.destination, nanos_of(now)],
         )?;
@@ -217,10 +217,9 @@ pub(super) fn withdraw(
 fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: SystemTime) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, owed_since, \
-         attempts) VALUES (?1, ?2, 1, 0, 0, 0, 1, ?3, 0) \
-         ON CONFLICT (group_id, destination) DO UPDATE SET wanted = 1, cleared = 0, perhaps = 1, owed_since = \
-         iif(max(delivered_seq, rejected_seq) >= (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(owed_since, ?3))",
+        "INSERT INTO replicas (group_id, destination, desired, may_exist, pending_since) VALUES (?1, ?2, 1, 1, ?3) \
+         ON CONFLICT (group_id, destination) DO UPDATE SET desired = 1, cleared = 0, may_exist = 1, pending_since = \
+         iif(max(delivered_seq, rejected_seq) >= (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(pending_since, ?3))",
         params![group.0, destination, nanos_of(now)],
     )?;
     Ok(())
@@ -236,10 +235,10 @@ pub(super) fn begin(
 ) -> rusqlite::Result<bool> {
     let changed = sql::execute(
         connection,
-        "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, owed_since, \
-         attempts) VALUES (?1, ?2, 0, 0, 0, 0, 1, ?3, 0) \
-         ON CONFLICT (group_id, destination) DO UPDATE SET perhaps = 1, cleared = 0, owed_since = ifnull(owed_since, ?3) \
-         WHERE NOT perhaps OR owed_since IS NULL",
+        "INSERT INTO replicas (group_id, destination, desired, may_exist, pending_since) VALUES (?1, ?2, 0, 1, ?3) \
+         ON CONFLICT (group_id, destination) \
+         DO UPDATE SET may_exist = 1, cleared = 0, pending_since = ifnull(pending_since, ?3) \
+         WHERE NOT may_exist OR pending_since IS NULL",
         params![group.0, destination, nanos_of(now)],
     )?;
     Ok(changed > 0)
@@ -248,7 +247,8 @@ pub(super) fn begin(
 /// Whether [`begin`] has nothing left to write down.
 pub(super) fn has_begun(connection: &Connection, group: GroupId, destination: &str) -> rusqlite::Result<bool> {
     let mut replicas = replicas_of(connection, group)?.into_iter();
-    Ok(replicas.any(|replica| replica.destination == destination && replica.perhaps && replica.owed_since.is_some()))
+    Ok(replicas
+        .any(|replica| replica.destination == destination && replica.may_exist && replica.pending_since.is_some()))
 }
 
 /// After a request: writes down how it ended, for the replica and for the destination.
@@ -265,9 +265,9 @@ pub(super) fn settle(
             // A replica that is not wanted there stays owed: its deletion.
             sql::execute(
                 transaction,
-                "UPDATE copies SET delivered_seq = max(delivered_seq, ?3), perhaps = 1, abandoned = 0, attempts = 0, last_attempt = ?4, \
-                 last_error = NULL, settled_at = ?4, owed_since = iif(wanted AND ?3 >= \
-                 (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(owed_since, ?4)) \
+                "UPDATE replicas SET delivered_seq = max(delivered_seq, ?3), may_exist = 1, abandoned = 0, attempts = 0, \
+                 last_attempt = ?4, last_error = NULL, succeeded_at = ?4, pending_since = iif(desired AND ?3 >= \
+                 (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(pending_since, ?4)) \
                  WHERE group_id = ?1 AND destination = ?2",
                 params![row.0, row.1, integer(*seq), time],
             )?;
@@ -277,9 +277,9 @@ pub(super) fn settle(
             // What is wanted there again by now is owed from the beginning.
             sql::execute(
                 transaction,
-                "UPDATE copies SET delivered_seq = 0, rejected_seq = 0, perhaps = wanted, abandoned = 0, attempts = 0, \
-                 last_attempt = ?3, last_error = NULL, settled_at = ?3, \
-                 owed_since = iif(wanted, ifnull(owed_since, ?3), NULL) WHERE group_id = ?1 AND destination = ?2",
+                "UPDATE replicas SET delivered_seq = 0, rejected_seq = 0, may_exist = desired, abandoned = 0, attempts = 0, \
+                 last_attempt = ?3, last_error = NULL, succeeded_at = ?3, \
+                 pending_since = iif(desired, ifnull(pending_since, ?3), NULL) WHERE group_id = ?1 AND destination = ?2",
                 params![row.0, row.1, time],
             )?;
             gateways::answered(transaction, destination, now)
@@ -287,7 +287,7 @@ pub(super) fn settle(
         RequestOutcome::Failed(error) => {
             sql::execute(
                 transaction,
-                "UPDATE copies SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
+                "UPDATE replicas SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
                  last_error = ?4 WHERE group_id = ?1 AND destination = ?2",
                 params![row.0, row.1, time, error.reason, error.abandoned],
             )?;
@@ -296,9 +296,9 @@ pub(super) fn settle(
         RequestOutcome::Rejected { seq, error } => {
             sql::execute(
                 transaction,
-                "UPDATE copies SET rejected_seq = max(rejected_seq, ?3), attempts = attempts + 1, last_attempt = ?4, \
-                 last_error = ?5, owed_since = iif(wanted AND ?3 >= (SELECT seq FROM groups WHERE id = ?1), NULL, \
-                 owed_since) WHERE group_id = ?1 AND destination = ?2",
+                "UPDATE replicas SET rejected_seq = max(rejected_seq, ?3), attempts = attempts + 1, last_attempt = ?4, \
+                 last_error = ?5, pending_since = iif(desired AND ?3 >= (SELECT seq FROM groups WHERE id = ?1), NULL, \
+                 pending_since) WHERE group_id = ?1 AND destination = ?2",
                 params![row.0, row.1, integer(*seq), time, error],
             )?;
             gateways::answered(transaction, destination, now)
@@ -316,8 +316,8 @@ pub(super) fn owe_again(
     for destination in destinations {
         sql::execute(
             transaction,
-            "UPDATE copies SET delivered_seq = 0, owed_since = ifnull(owed_since, ?3) \
-             WHERE group_id = ?1 AND destination = ?2 AND wanted",
+            "UPDATE replicas SET delivered_seq = 0, pending_since = ifnull(pending_since, ?3) \
+             WHERE group_id = ?1 AND destination = ?2 AND desired",
             params![group.0, destination, nanos_of(now)],
         )?;
     }
@@ -334,7 +334,7 @@ pub(super) fn postpone(
 ) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "UPDATE copies SET last_attempt = ?4, last_error = ?3 WHERE group_id = ?1 AND destination = ?2",
+        "UPDATE replicas SET last_attempt = ?4, last_error = ?3 WHERE group_id = ?1 AND destination = ?2",
         params![group.0, destination, reason, nanos_of(now)],
     )?;
     Ok(())
@@ -344,7 +344,7 @@ pub(super) fn postpone(
 pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "UPDATE copies SET abandoned = 1 WHERE group_id = ?1 AND (perhaps OR cleared)",
+        "UPDATE replicas SET abandoned = 1 WHERE group_id = ?1 AND (may_exist OR cleared)",
         [group.0],
     )?;
     Ok(())
@@ -359,10 +359,10 @@ pub(super) fn cleared(
 ) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "INSERT INTO copies (group_id, destination, wanted, cleared, delivered_seq, rejected_seq, perhaps, attempts, \
-         settled_at) VALUES (?1, ?2, 0, 1, 0, 0, 0, 0, ?3) \
-         ON CONFLICT (group_id, destination) DO UPDATE SET wanted = 0, cleared = 1, delivered_seq = 0, \
-         rejected_seq = 0, perhaps = 0, attempts = 0, last_error = NULL, settled_at = ?3, owed_since = NULL",
+        "INSERT INTO replicas (group_id, destination, desired, cleared, may_exist, succeeded_at) \
+         VALUES (?1, ?2, 0, 1, 0, ?3) \
+         ON CONFLICT (group_id, destination) DO UPDATE SET desired = 0, cleared = 1, delivered_seq = 0, \
+         rejected_seq = 0, may_exist = 0, attempts = 0, last_error = NULL, succeeded_at = ?3, pending_since = NULL",
         params![group.0, destination, nanos_of(now)],
     )?;
     Ok(())
@@ -373,7 +373,7 @@ pub(super) fn cleared(
 pub(super) fn forgotten(transaction: &Transaction<'_>, destination: &str, now: SystemTime) -> rusqlite::Result<u64> {
     let changed = sql::execute(
         transaction,
-        "UPDATE copies SET delivered_seq = 0, rejected_seq = 0, perhaps = 1, owed_since = ifnull(owed_since, ?2) \
+        "UPDATE replicas SET delivered_seq = 0, rejected_seq = 0, may_exist = 1, pending_since = ifnull(pending_since, ?2) \
          WHERE destination = ?1",
         params![destination, nanos_of(now)],
     )?;
@@ -388,23 +388,25 @@ pub(super) fn owed(
     now: SystemTime,
 ) -> rusqlite::Result<Vec<PendingAction>> {
     // Most of the time nothing is, and this is a fifth of the work of compiling the whole question.
-    let is_any =
-        sql::query_row(connection, "SELECT EXISTS (SELECT 1 FROM copies WHERE owed_since IS NOT NULL)", [], |row| {
-            row.get::<_, bool>(0)
-        })?;
+    let is_any = sql::query_row(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM replicas WHERE pending_since IS NOT NULL)",
+        [],
+        |row| row.get::<_, bool>(0),
+    )?;
     if !is_any {
         return Ok(Vec::new());
     }
     // A stale replica goes only when no destination that is to hold the group is waiting for it; a backoff that would end
     // later than any backoff can was written under another clock.
-    let payable = "AND (copies.wanted OR copies.cleared OR groups.retired OR NOT EXISTS \
-         (SELECT 1 FROM copies AS home WHERE home.group_id = copies.group_id AND home.wanted \
-          AND home.owed_since IS NOT NULL)) \
-         AND NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.url = copies.destination \
+    let payable = "AND (replicas.desired OR replicas.cleared OR groups.retired OR NOT EXISTS \
+         (SELECT 1 FROM replicas AS home WHERE home.group_id = replicas.group_id AND home.desired \
+          AND home.pending_since IS NOT NULL)) \
+         AND NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.url = replicas.destination \
           AND gateways.backoff_until > ?1 AND gateways.backoff_until <= ?2)";
     let tail = format!(
-        "FROM copies CROSS JOIN groups ON groups.id = copies.group_id WHERE copies.owed_since IS NOT NULL {} \
-         ORDER BY copies.last_attempt, copies.owed_since LIMIT {}",
+        "FROM replicas CROSS JOIN groups ON groups.id = replicas.group_id WHERE replicas.pending_since IS NOT NULL {} \
+         ORDER BY replicas.last_attempt, replicas.pending_since LIMIT {}",
         if which == PendingFilter::Actionable { payable } else { "AND ?1 <= ?2" },
         integer(limit as u64)
     );
@@ -420,13 +422,13 @@ pub(super) fn owed(
 
 /// What is known of a group's replicas, by destination.
 pub(super) fn replicas_of(connection: &Connection, group: GroupId) -> rusqlite::Result<Vec<Replica>> {
-    let query = format!("SELECT {COLUMNS} FROM copies WHERE group_id = ?1 ORDER BY destination");
+    let query = format!("SELECT {COLUMNS} FROM replicas WHERE group_id = ?1 ORDER BY destination");
     sql::query(connection, &query, [group.0], |row| from_row(row, 0))
 }
 
 /// What is known of every replica, by group and destination.
 pub(super) fn all_replicas(connection: &Connection) -> rusqlite::Result<Vec<Replica>> {
-    let query = format!("SELECT {COLUMNS} FROM copies ORDER BY group_id, destination");
+    let query = format!("SELECT {COLUMNS} FROM replicas ORDER BY group_id, destination");
     sql::query(connection, &query, [], |row| from_row(row, 0))
 }
 
@@ -436,13 +438,13 @@ pub(super) fn all_replicas(connection: &Connection) -> rusqlite::Result<Vec<Repl
 pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
     let replicas = sql::execute(
         transaction,
-        "DELETE FROM copies WHERE NOT wanted AND iif(perhaps, owed_since < ?1 AND EXISTS (SELECT 1 FROM gateways \
-         WHERE url = destination AND failures > 0 AND ifnull(last_success, 0) < ?1), settled_at < ?1)",
+        "DELETE FROM replicas WHERE NOT desired AND iif(may_exist, pending_since < ?1 AND EXISTS (SELECT 1 FROM gateways \
+         WHERE url = destination AND failures > 0 AND ifnull(last_success, 0) < ?1), succeeded_at < ?1)",
         [nanos_of(oldest)],
     )?;
     let groups = sql::execute(
         transaction,
-        "DELETE FROM groups WHERE retired AND NOT EXISTS (SELECT 1 FROM copies WHERE group_id = groups.id) \
+        "DELETE FROM groups WHERE retired AND NOT EXISTS (SELECT 1 FROM replicas WHERE group_id = groups.id) \
          AND NOT EXISTS (SELECT 1 FROM runs WHERE group_id = groups.id)",
         [],
     )?;
@@ -462,12 +464,12 @@ fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Replica> {
         },
         delivered_seq: natural(row.get(column(4))?),
         rejected_seq: natural(row.get(column(5))?),
-        perhaps: row.get(column(6))?,
-        owed_since: optional_time(row, column(7))?,
+        may_exist: row.get(column(6))?,
+        pending_since: optional_time(row, column(7))?,
         attempts: natural(row.get(column(8))?),
         last_attempt: optional_time(row, column(9))?,
         last_error: row.get(column(10))?,
-        settled_at: optional_time(row, column(11))?,
+        succeeded_at: optional_time(row, column(11))?,
         abandoned: row.get(column(12))?,
     })
 }

@@ -14,7 +14,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,14 +25,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::state_dir::{private_file, undo_umask};
 use super::{RegistryError, StateDir, Warning, schema, sql};
 
-/// A longer log, in bytes, is emptied: 64 frames. A process that opens the database alone reads all of the log first.
-const LONGEST_LOG: u64 = 64 * FRAME;
-/// A page and its header.
-const FRAME: u64 = 4096 + 24;
-/// The header of the log.
-const LOG_HEADER: u64 = 32;
-/// What is written over the empty log: room for the longest one, and for the commit that makes it too long.
-const ROOM_IN_LOG: usize = 80 * FRAME as usize;
+/// A longer log, in bytes, is emptied: 64 frames, each a page and its header. A process that opens the database alone
+/// reads all of the log first.
+const LONGEST_LOG: u64 = 64 * (4096 + 24);
 
 /// Which file a path leads to: device and inode.
 type FileId = (u64, u64);
@@ -58,7 +53,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the database of `dir`; creates it, migrates it or sets it aside where necessary.
+    /// Opens the database of `dir`; creates it or sets it aside where necessary.
     pub(super) fn open(dir: &StateDir, deadline: Instant) -> Result<Self, RegistryError> {
         let mut warnings = Vec::new();
         let (connection, file) = open_connection(dir, deadline, &mut warnings)?;
@@ -83,7 +78,7 @@ impl Store {
         loop {
             let done = self.persist(|store| {
                 let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Deferred)?;
-                if !schema::is_current(&transaction)? {
+                if schema::version(&transaction)? != schema::VERSION {
                     return Ok(None);
                 }
                 query(&transaction).map(Some)
@@ -106,7 +101,7 @@ impl Store {
             let done = self.persist(|store| {
                 store.set_durability(durability)?;
                 let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Immediate)?;
-                if !schema::is_current(&transaction)? {
+                if schema::version(&transaction)? != schema::VERSION {
                     return Ok(None);
                 }
                 let value = change(&transaction)?;
@@ -116,7 +111,7 @@ impl Store {
             if let Some(done) = done
                 && file_id(&self.dir.database()).ok() == Some(self.file)
             {
-                self.empty_log_beyond(LONGEST_LOG);
+                self.keep_log_short();
                 return Ok(done);
             }
             // Another version of jobmon changed the tables since we opened the file; or somebody removed the file, or set
@@ -125,67 +120,16 @@ impl Store {
         }
     }
 
-    /// Changes something and takes it back, unless others are at work: afterwards all that such a change needs is at hand.
-    /// Writes nothing to any file.
-    pub(super) fn rehearse(
-        &mut self,
-        change: impl Fn(&Transaction<'_>) -> rusqlite::Result<()>,
-    ) -> Result<(), RegistryError> {
-        self.set_deadline(Instant::now());
-        self.persist(|store| {
-            store.set_durability(Durability::PowerCut)?;
-            let transaction = Transaction::new_unchecked(&store.connection, TransactionBehavior::Immediate)?;
-            if schema::is_current(&transaction)? {
-                change(&transaction)?;
-            }
-            transaction.rollback()
-        })
-    }
-
-    /// Empties the log if it is half as long as may be: for when nobody waits, because it takes syncs.
-    pub(super) fn empty_log_early(&self) {
-        self.empty_log_beyond(LONGEST_LOG / 2);
-    }
-
+    /// Empties a log that has grown too long.
+    ///
     /// SQLite's own checkpoints would leave the log as long as it is until a second transaction of the same process: with
     /// processes that come one by one and write once, each would read a longer one, and write all of it back again.
-    fn empty_log_beyond(&self, length: u64) {
-        if self.log_reaches(length) {
+    fn keep_log_short(&self) {
+        let log = fs::metadata(with_suffix(&self.dir.database(), "-wal"));
+        if log.is_ok_and(|log| log.len() > LONGEST_LOG) {
             // Where others read or write just now, the next commit finds it as long.
             let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            // Without this, commits take as long as they did before.
-            let _ = self.lay_out_log();
         }
-    }
-
-    /// Whether the log holds more than `length` bytes of frames. What is laid out for it is zeros, and no page has the
-    /// number 0.
-    fn log_reaches(&self, length: u64) -> bool {
-        let mut number = [0; 4];
-        let log = File::open(with_suffix(&self.dir.database(), "-wal"));
-        let read = log.and_then(|log| log.read_exact_at(&mut number, LOG_HEADER + length));
-        read.is_ok() && number != [0; 4]
-    }
-
-    /// Writes zeros over an empty log, so that commits fill what the file has already: to sync one that grows, the disk
-    /// has to write down its new length too, which makes the sync of every run half as long again.
-    ///
-    /// To SQLite this is a log without a valid header: an empty one. While it is written this process alone is the
-    /// writer, so that no frame of another one can be lost.
-    fn lay_out_log(&self) -> rusqlite::Result<()> {
-        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-        // Not the file that is locked: closing that one would drop the locks of this process (fcntl(2)).
-        let log = File::options().write(true).open(with_suffix(&self.dir.database(), "-wal"));
-        // A database that was set aside took its log along first: this is the log of the one that we are the writer of.
-        let is_ours = || file_id(&self.dir.database()).ok() == Some(self.file);
-        if let Ok(log) = log
-            && log.metadata().is_ok_and(|log| log.len() == 0)
-            && is_ours()
-        {
-            // What does not fit on a full disk makes commits no worse than they were.
-            let _ = log.write_all_at(&vec![0; ROOM_IN_LOG], 0);
-        }
-        transaction.rollback()
     }
 
     /// The connection, for tests that damage it on purpose.
@@ -194,7 +138,7 @@ impl Store {
         &self.connection
     }
 
-    /// Tries `attempt` until it succeeds or fails for a reason that waiting or a new file cannot mend.
+    /// Tries `attempt` until it succeeds or fails for a reason that waiting or a new file cannot repair.
     fn persist<T>(&mut self, attempt: impl Fn(&mut Self) -> rusqlite::Result<T>) -> Result<T, RegistryError> {
         let mut replaced = 0;
         loop {
@@ -236,7 +180,7 @@ impl Store {
     }
 }
 
-/// Opens the database file and brings it to this version, whatever state it is in.
+/// Opens the database file, and makes its tables where it has none.
 fn open_connection(
     dir: &StateDir,
     deadline: Instant,
@@ -267,15 +211,13 @@ fn open_connection(
             continue;
         }
         match opened {
-            Ok((version, connection)) if version == schema::current_version() => return Ok((connection, file.0)),
-            Ok((found, _)) if found > schema::current_version() => {
-                return Err(RegistryError::Newer { path, found, known: schema::current_version() });
-            }
-            Ok((version, connection)) => {
+            Ok((schema::VERSION, connection)) => return Ok((connection, file.0)),
+            Ok((0, connection)) => {
                 let lock = lock_file(dir, deadline)?;
-                upgrade(dir, connection, version, file.0, warnings)?;
+                initialize(dir, connection, file.0, warnings)?;
                 drop(lock);
             }
+            Ok((found, _)) => return Err(RegistryError::Newer { path, found, known: schema::VERSION }),
             Err(error) if is_busy(&error) && Instant::now() < deadline => pause(),
             Err(error) if is_damage(&error) => {
                 let lock = lock_file(dir, deadline)?;
@@ -319,16 +261,15 @@ fn create(dir: &StateDir, deadline: Instant) -> Result<(), RegistryError> {
     }
 }
 
-/// Migrates the database, or sets it aside if it is not one of ours. The caller holds the lock.
-fn upgrade(
+/// Makes the tables of a new database, or sets it aside if it is not one of ours. The caller holds the lock.
+fn initialize(
     dir: &StateDir,
     connection: Connection,
-    version: i64,
     file: FileId,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), RegistryError> {
     let prepare = || -> rusqlite::Result<bool> {
-        if version == 0 && schema::version(&connection)? == 0 {
+        if schema::version(&connection)? == 0 {
             if !schema::is_empty(&connection)? {
                 return Ok(false);
             }
@@ -338,15 +279,15 @@ fn upgrade(
         }
         Ok(true)
     };
-    let migrated = match prepare() {
+    let created = match prepare() {
         Ok(true) => {
             sync_directory(dir)?;
-            schema::migrate(&connection, schema::MIGRATIONS)
+            schema::create(&connection)
         }
         Ok(false) => return rename_database(dir, file, "a database of something else", warnings),
         Err(error) => Err(error),
     };
-    match migrated {
+    match created {
         Ok(()) => Ok(()),
         // The caller tries again, and waits where that is the trouble.
         Err(error) if is_busy(&error) => {

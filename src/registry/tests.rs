@@ -1,4 +1,3 @@
-use std::fs;
 use std::thread;
 
 use super::testing::{Temp, at, key, record, soon, start};
@@ -322,37 +321,4 @@ fn a_run_that_is_to_leave_no_trace_is_withdrawn_from_everywhere_unless_a_newer_o
     assert_eq!(owed(&mut registry), [push, delete(B)]);
     registry.remember(&record("ci", 300, Outcome::Success), &declaration, at(310)).unwrap();
     assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
-}
-
-#[test]
-fn a_rehearsal_changes_and_writes_nothing() {
-    let temp = Temp::new();
-    let mut registry = temp.registry();
-    let log = || fs::read(temp.dir.path().join("registry.db-wal")).unwrap();
-    registry.remember(&record("known", 0, Outcome::Failure), &start("known", 0).declaration, at(10)).unwrap();
-    let before = (registry.groups().unwrap(), log());
-    for name in ["known", "new"] {
-        registry.rehearse(&start(name, 20), at(30)).unwrap();
-        assert_eq!((registry.groups().unwrap(), log()), before, "{name}");
-    }
-    let runs = RunFilter { limit: 10, ..RunFilter::default() };
-    assert_eq!(registry.runs(&runs).unwrap().len(), 1);
-    // It is over: others can write.
-    let mut other = temp.registry();
-    other.set_deadline(Instant::now());
-    other.remember(&record("new", 40, Outcome::Success), &start("new", 40).declaration, at(50)).unwrap();
-    // And what was compiled for it does what it should afterwards.
-    registry.remember(&record("known", 60, Outcome::Success), &start("known", 60).declaration, at(70)).unwrap();
-    assert_eq!(registry.runs(&runs).unwrap().len(), 3);
-}
-
-/// Whoever holds the registry is not waited for: it is no more than a preparation.
-#[test]
-fn a_rehearsal_waits_for_nobody() {
-    let temp = Temp::new();
-    let mut registry = temp.registry();
-    let other = temp.registry();
-    other.store.connection().execute_batch("BEGIN IMMEDIATE").unwrap();
-    registry.set_deadline(soon());
-    assert!(matches!(registry.rehearse(&start("x", 0), at(0)), Err(RegistryError::Busy(_))));
 }

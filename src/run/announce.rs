@@ -48,18 +48,10 @@ impl Monitor<'_> {
         ended
     }
 
-    /// Makes ready what the end of the job needs, and the delivery of its result.
+    /// Makes ready what the delivery of the result needs.
     fn prepare(&mut self, job: &mut Job) -> Option<Ended> {
-        if self.try_registry()
-            && let Some(registry) = &mut self.registry
-        {
-            registry.empty_log_early();
-            if let Err(error) = registry.rehearse(&self.start, SystemTime::now()) {
-                tracing::debug!("{error}");
-            }
-        }
         let homes = self.start.declaration.destinations.clone().unwrap_or_default();
-        if homes.is_empty() {
+        if homes.is_empty() || !self.try_registry() {
             return None;
         }
         // An answer that is still to come when the job ends is worth nothing.

@@ -68,41 +68,6 @@ fn a_registry_of_a_newer_version_is_left_alone_and_the_run_waits_for_it() {
     assert_eq!(runs(&gateway, "job")["failure"], 1.0);
 }
 
-/// Makes the groups of version 4 those of version 3, which had a column for everything.
-const BACK_TO_VERSION_3: &str = "CREATE TABLE older AS SELECT id, key, state ->> 'labels' AS labels, seq, \
-    state ->> 'command' AS command, state ->> '$.counts[0]' AS success, state ->> '$.counts[1]' AS failure, \
-    state ->> '$.counts[2]' AS timeout, state ->> '$.counts[3]' AS lost, state ->> '$.counts[4]' AS skipped, \
-    state ->> 'duration_total' AS duration_total, state ->> 'last_start' AS last_start, \
-    state ->> 'last_success' AS last_success, state ->> 'last_failure' AS last_failure, \
-    state ->> 'consecutive_failures' AS consecutive_failures, state ->> 'past_known' AS past_known, \
-    state ->> 'expected' AS expected, state ->> 'registered' AS registered, state ->> 'route' AS route, retired, \
-    state ->> '$.last_run.started' AS run_started, state ->> '$.last_run.ended' AS run_ended, \
-    state ->> '$.last_run.duration' AS run_duration, state ->> '$.last_run.outcome' AS run_outcome, \
-    state ->> '$.last_run.exit_code' AS run_exit_code, state ->> '$.last_run.signal' AS run_signal, \
-    state ->> '$.last_run.cpu_user' AS run_cpu_user, state ->> '$.last_run.cpu_system' AS run_cpu_system, \
-    state ->> '$.last_run.max_resident' AS run_max_resident, state ->> 'metrics_pushed' AS metrics_pushed, \
-    state ->> 'metrics_of_run' AS metrics_of_run FROM groups; \
-    DROP TABLE groups; ALTER TABLE older RENAME TO groups; CREATE INDEX copies_at ON copies (destination); \
-    PRAGMA user_version = 3;";
-
-/// The other way round: the one that was here first left a registry with other tables, and goes on beside.
-#[test]
-fn a_registry_of_an_older_version_is_brought_up_to_date_and_keeps_everything() {
-    let host = Host::new();
-    let gateway = Pushgateway::start();
-    host.run(&[&gateway.url()], "job", &[], &["true"]).run();
-    let running = start(&host, &gateway);
-    disturbed(&host, running, || {
-        let older = Connection::open(host.sandbox.state().join("registry.db")).unwrap();
-        eventually(PATIENCE, "the registry to be free", || {
-            older.execute_batch(&format!("BEGIN IMMEDIATE; {BACK_TO_VERSION_3} COMMIT")).ok()
-        });
-    });
-    assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Failure]);
-    assert_eq!(runs(&gateway, "job")["success"], 1.0);
-    assert_eq!(runs(&gateway, "job")["failure"], 1.0);
-}
-
 #[test]
 fn a_registry_that_is_busy_at_the_end_of_a_run_costs_neither_status_nor_result() {
     let host = Host::new();

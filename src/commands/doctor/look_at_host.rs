@@ -136,7 +136,7 @@ fn contents(
             .map(|debt| Debt {
                 group: debt.group.key.to_string(),
                 destination: debt.replica.destination,
-                since: debt.replica.owed_since.unwrap_or(now),
+                since: debt.replica.pending_since.unwrap_or(now),
                 attempts: debt.replica.attempts,
                 reason: debt.replica.last_error,
             })
@@ -161,7 +161,7 @@ fn own(status: &GroupStatus) -> Vec<OwnGroup> {
             key: status.group.key.clone(),
             gateway,
             delivered: replica.status(status.group.state.seq) == ReplicaStatus::Delivered,
-            settled_at: replica.settled_at,
+            settled_at: replica.succeeded_at,
         }),
         Destination::Textfiles(_) => None,
     });
@@ -174,6 +174,6 @@ fn moments(status: &GroupStatus) -> Vec<SystemTime> {
     let last_end = state.last_run.as_ref().map(|run| run.ended_at);
     let of_state = [state.last_start, state.last_success, state.last_failure, last_end];
     let of_copies =
-        status.replicas.iter().flat_map(|replica| [replica.owed_since, replica.last_attempt, replica.settled_at]);
+        status.replicas.iter().flat_map(|replica| [replica.pending_since, replica.last_attempt, replica.succeeded_at]);
     of_state.into_iter().chain(of_copies).flatten().collect()
 }

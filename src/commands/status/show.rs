@@ -110,7 +110,7 @@ impl Status {
             "rejected".to_owned()
         } else if is(ReplicaStatus::Pending) {
             let since = row.replicas.iter().filter(|replica| replica.status(row.state.seq) == ReplicaStatus::Pending);
-            let since = since.filter_map(|replica| replica.owed_since).min();
+            let since = since.filter_map(|replica| replica.pending_since).min();
             format!("pending {}", since.map(|since| self.age(since)).unwrap_or_default()).trim_end().to_owned()
         } else if is(ReplicaStatus::Delivered) {
             "yes".to_owned()
@@ -133,7 +133,7 @@ impl Status {
                 let owed = Owed { destination: &replica.destination, what, why };
                 let (names, since) = lines.entry(owed).or_default();
                 names.push(row.key.script_name());
-                *since = [*since, replica.owed_since].into_iter().flatten().min();
+                *since = [*since, replica.pending_since].into_iter().flatten().min();
             }
         }
         if lines.is_empty() {
@@ -198,7 +198,7 @@ impl Row {
                     "destination": replica.destination,
                     "delivered": replica.status(state.seq) == ReplicaStatus::Delivered,
                     "owed": errand(replica.status(state.seq)),
-                    "owed_since_seconds": replica.owed_since.map(seconds),
+                    "owed_since_seconds": replica.pending_since.map(seconds),
                     "attempts": replica.attempts,
                     "last_attempt_time_seconds": replica.last_attempt.map(seconds),
                     "last_error": replica.last_error,

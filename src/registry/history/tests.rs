@@ -89,9 +89,9 @@ fn no_query_goes_through_the_whole_history() {
     );
     check("SELECT tail FROM outputs JOIN runs ON runs.id = outputs.run WHERE runs.run_id = 'x'", "SEARCH runs USING");
     check(
-        "SELECT * FROM copies CROSS JOIN groups ON groups.id = copies.group_id WHERE copies.owed_since IS NOT NULL \
-         ORDER BY copies.last_attempt, copies.owed_since LIMIT 5",
-        "copies USING INDEX copies_owed",
+        "SELECT * FROM replicas CROSS JOIN groups ON groups.id = replicas.group_id WHERE replicas.pending_since IS NOT NULL \
+         ORDER BY replicas.last_attempt, replicas.pending_since LIMIT 5",
+        "replicas USING INDEX replicas_pending",
     );
 }
 

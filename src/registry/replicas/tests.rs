@@ -54,14 +54,14 @@ fn a_state_is_owed_until_it_is_delivered() {
     fail(&mut registry, &group, A, 101);
     let replica = registry.group(&group.key).unwrap().unwrap().replicas.remove(0);
     assert_eq!(
-        (replica.attempts, replica.owed_since, replica.last_error.as_deref()),
+        (replica.attempts, replica.pending_since, replica.last_error.as_deref()),
         (1, Some(at(100)), Some("refused"))
     );
     deliver(&mut registry, &group, A, 102);
     assert_eq!(payable(&mut registry), Vec::<String>::new());
     let replica = registry.group(&group.key).unwrap().unwrap().replicas.remove(0);
     assert_eq!(
-        (replica.attempts, replica.owed_since, replica.last_error, replica.settled_at),
+        (replica.attempts, replica.pending_since, replica.last_error, replica.succeeded_at),
         (0, None, None, Some(at(102)))
     );
     run(&mut registry, "x", &[A], 200);

@@ -1,9 +1,9 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::record::{AttemptRecord, Outcome};
-use crate::registry::testing::{Temp, at, key, record, soon, start};
-use crate::registry::{Declaration, Registry, Retention, RunFilter};
+use crate::record::Outcome;
+use crate::registry::testing::{Temp, at, key, record, soon};
+use crate::registry::{Declaration, Registry, RunFilter};
 
 fn remember(registry: &mut Registry, seconds: u64) -> Result<u64, RegistryError> {
     let run = record("backup", seconds, Outcome::Success);
@@ -49,60 +49,21 @@ fn the_settings_are_those_that_durability_rests_on() {
     };
     assert_eq!(get("journal_mode"), "wal".to_owned().into());
     assert_eq!(get("synchronous"), 2.into());
-    assert_eq!(get("user_version"), schema::current_version().into());
-}
-
-/// How many frames the log has, as SQLite counts them for whoever opens the database alone.
-fn frames(temp: &Temp) -> i64 {
-    let connection = Connection::open(temp.dir.database()).unwrap();
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap()
+    assert_eq!(get("user_version"), schema::VERSION.into());
 }
 
 #[test]
 fn the_log_stays_short_however_many_come_one_by_one() {
     let temp = Temp::new();
-    let log = with_suffix(&temp.dir.database(), "-wal");
-    let (mut emptied, mut laid_out) = (0, 0);
+    let mut emptied = 0;
     for number in 0..100 {
         remember(&mut temp.registry(), number).unwrap();
-        let frames = frames(&temp);
-        emptied += usize::from(frames == 0);
-        assert!(frames <= (LONGEST_LOG / FRAME) as i64, "{frames} after {number} runs");
-        // From the first time that it is emptied it does not grow any more.
-        let length = fs::metadata(&log).unwrap().len();
-        assert!(laid_out == 0 || length == laid_out, "{length} after {laid_out}");
-        laid_out = if emptied > 0 { ROOM_IN_LOG as u64 } else { 0 };
+        let length = fs::metadata(with_suffix(&temp.dir.database(), "-wal")).unwrap().len();
+        emptied += usize::from(length == 0);
+        assert!(length <= LONGEST_LOG, "{length} after {number} runs");
     }
     assert!((1..20).contains(&emptied), "{emptied} times in 100 runs");
     assert_eq!(history(&mut temp.registry()), 100);
-}
-
-#[test]
-fn nothing_is_laid_out_over_the_frames_of_others() {
-    let temp = Temp::new();
-    let registry = temp.registry();
-    let mut other = temp.registry();
-    registry.store.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    remember(&mut other, 0).unwrap();
-    registry.store.lay_out_log().unwrap();
-    drop((registry, other));
-    assert_eq!(history(&mut temp.registry()), 1);
-}
-
-#[test]
-fn nothing_is_laid_out_for_a_database_that_took_the_place_of_ours() {
-    let temp = Temp::new();
-    let registry = temp.registry();
-    for suffix in ["-wal", "-shm", ""] {
-        fs::remove_file(with_suffix(&temp.dir.database(), suffix)).unwrap();
-    }
-    let other = temp.registry();
-    other.store.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    registry.store.lay_out_log().unwrap();
-    assert_eq!(fs::metadata(with_suffix(&temp.dir.database(), "-wal")).unwrap().len(), 0);
-    other.store.lay_out_log().unwrap();
-    assert_eq!(fs::metadata(with_suffix(&temp.dir.database(), "-wal")).unwrap().len(), ROOM_IN_LOG as u64);
 }
 
 #[test]
@@ -179,23 +140,6 @@ fn the_database_of_something_else_is_set_aside() {
     assert!(warnings[0].to_string().contains("a database of something else"), "{warnings:?}");
     assert_eq!(remember(&mut registry, 0), Ok(1));
     assert!(files(&temp).contains(&"registry.db.corrupt-TIME".to_owned()));
-}
-
-#[test]
-fn the_log_is_emptied_before_the_end_of_a_run_has_to() {
-    let temp = Temp::new();
-    let mut registry = temp.registry();
-    let mut run = 0;
-    while !registry.store.log_reaches(LONGEST_LOG / 2) {
-        let before = frames(&temp);
-        registry.empty_log_early();
-        assert_eq!(frames(&temp), before, "a short log is left alone");
-        remember(&mut registry, run).unwrap();
-        run += 1;
-    }
-    registry.empty_log_early();
-    assert_eq!(frames(&temp), 0);
-    assert_eq!(history(&mut temp.registry()), usize::try_from(run).unwrap());
 }
 
 #[test]
@@ -276,89 +220,13 @@ fn a_file_that_is_taken_away_does_not_take_runs_with_it() {
 fn a_newer_file_is_left_alone() {
     let temp = Temp::new();
     drop(temp.registry());
-    let newer = schema::current_version() + 1;
+    let newer = schema::VERSION + 1;
     Connection::open(temp.dir.database()).unwrap().execute_batch(&format!("PRAGMA user_version = {newer}")).unwrap();
     let before = fs::read(temp.dir.database()).unwrap();
     let error = Registry::open(&temp.dir, soon()).unwrap_err();
     let path = temp.dir.database();
     assert_eq!(error, RegistryError::Newer { path: path.clone(), found: newer, known: newer - 1 });
     assert_eq!(fs::read(path).unwrap(), before);
-}
-
-/// The groups as versions 1 to 3 had them.
-const GROUPS_AS_COLUMNS: &str = "CREATE TEMP VIEW groups_as_columns AS SELECT id, key, state ->> 'labels' AS labels, seq, \
-    state ->> 'command' AS command, state ->> '$.counts[0]' AS success, state ->> '$.counts[1]' AS failure, \
-    state ->> '$.counts[2]' AS timeout, state ->> '$.counts[3]' AS lost, state ->> '$.counts[4]' AS skipped, \
-    state ->> 'duration_total' AS duration_total, state ->> 'last_start' AS last_start, \
-    state ->> 'last_success' AS last_success, state ->> 'last_failure' AS last_failure, \
-    state ->> 'consecutive_failures' AS consecutive_failures, state ->> 'past_known' AS past_known, \
-    state ->> 'expected' AS expected, state ->> 'registered' AS registered, state ->> 'route' AS route, retired, \
-    state ->> '$.last_run.started' AS run_started, state ->> '$.last_run.ended' AS run_ended, \
-    state ->> '$.last_run.duration' AS run_duration, state ->> '$.last_run.outcome' AS run_outcome, \
-    state ->> '$.last_run.exit_code' AS run_exit_code, state ->> '$.last_run.signal' AS run_signal, \
-    state ->> '$.last_run.cpu_user' AS run_cpu_user, state ->> '$.last_run.cpu_system' AS run_cpu_system, \
-    state ->> '$.last_run.max_resident' AS run_max_resident, state ->> 'metrics_pushed' AS metrics_pushed, \
-    state ->> 'metrics_of_run' AS metrics_of_run FROM now.groups";
-
-/// Replaces the database by one of an older version that holds the same rows, as far as its tables have columns for them.
-fn turn_back(temp: &Temp, version: usize) {
-    let (path, old) = (temp.dir.database(), temp.dir.path().join("old.db"));
-    let connection = Connection::open(&old).unwrap();
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
-    schema::migrate(&connection, &schema::MIGRATIONS[..version]).unwrap();
-    connection.execute("ATTACH ?1 AS now", [path.to_str().unwrap()]).unwrap();
-    let list = |query: &str| -> Vec<String> {
-        let mut statement = connection.prepare(query).unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    };
-    connection.execute_batch(GROUPS_AS_COLUMNS).unwrap();
-    for table in list("SELECT name FROM sqlite_schema WHERE type = 'table'") {
-        let source = if table == "groups" { "groups_as_columns" } else { &format!("now.{table}") };
-        let columns = list(&format!("SELECT name FROM pragma_table_info('{table}')")).join(", ");
-        let copy = format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM {source}");
-        let rows = connection.execute(&copy, []).unwrap();
-        assert!(rows > 0, "a table without rows proves nothing: {table}");
-    }
-    drop(connection);
-    // Whoever closes a database last takes its log away, unless told otherwise.
-    assert_eq!(fs::metadata(with_suffix(&path, "-wal")).unwrap_err().kind(), io::ErrorKind::NotFound);
-    fs::rename(old, path).unwrap();
-}
-
-#[test]
-fn a_file_of_each_older_version_is_migrated_with_all_it_holds() {
-    for version in 1..schema::MIGRATIONS.len() {
-        let temp = Temp::new();
-        let mut registry = temp.registry();
-        let declaration = start("backup", 0).declaration;
-        let mut failed = record("backup", 0, Outcome::Failure);
-        failed.output_tail = Some(b"tail".to_vec());
-        let attempt = AttemptRecord { started_at: at(0), duration: Duration::from_secs(1), exit_code: 1 };
-        failed.attempts = vec![attempt.clone(), attempt];
-        registry.remember(&failed, &declaration, at(10)).unwrap();
-        registry.remember(&record("backup", 20, Outcome::Success), &declaration, at(30)).unwrap();
-        registry.remember(&record("other", 40, Outcome::Timeout), &declaration, at(50)).unwrap();
-        registry.gateway_seen("http://127.0.0.1:9091", "2026-09-21T14:13:20Z", at(50)).unwrap();
-        registry.retain(&Retention::default(), at(50), soon()).unwrap();
-        let everything = |registry: &mut Registry| {
-            let runs = registry.runs(&RunFilter { limit: 1000, ..RunFilter::default() }).unwrap();
-            let outputs: Vec<_> = runs.iter().map(|run| registry.output(&run.record.run_id).unwrap()).collect();
-            (registry.groups().unwrap(), runs, outputs, registry.gateways().unwrap())
-        };
-        let before = everything(&mut registry);
-        drop(registry);
-        turn_back(&temp, version);
-
-        // Whoever comes first migrates it, and the others find it migrated.
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| everything(&mut temp.registry()))).collect();
-            for thread in threads {
-                assert_eq!(thread.join().unwrap(), before, "version {version}");
-            }
-        });
-        assert_eq!(remember(&mut temp.registry(), 60), Ok(3), "version {version}");
-        assert!(!files(&temp).iter().any(|name| name.contains("corrupt")), "version {version}");
-    }
 }
 
 #[test]
