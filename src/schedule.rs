@@ -86,6 +86,11 @@ impl FromStr for Zone {
 }
 
 impl Zone {
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
     /// The zone of this machine (`TZ`, else `/etc/localtime`), which is also cron's; UTC where neither says anything.
     pub fn local() -> Self {
         Self(TimeZone::try_system().unwrap_or(TimeZone::UTC))
@@ -146,6 +151,16 @@ impl Schedule {
     /// The zone in which the fields are read.
     pub fn zone(&self) -> &Zone {
         &self.zone
+    }
+
+    /// The values that each field allows, as bits.
+    pub(crate) fn allowed(&self) -> [u64; FIELDS.len()] {
+        self.allowed
+    }
+
+    /// Either of day of month and day of week suffices.
+    pub(crate) fn is_either_day(&self) -> bool {
+        self.either_day
     }
 
     /// The first time after `now` at which the job is due. None only beyond the years that the calendar knows.

@@ -55,7 +55,7 @@ fn lines_that_all_shells_read_alike() {
     check("[[ -n $x && ( $y < 3 ) ]] && a", "[[ -n $ && ( $ ) ]] && a");
     check("a \\\n b\nc", "a b ; c");
     check("find . -exec rm {} \\;", "find . -exec rm {} ;");
-    check("echo $ \"$\" 100%", "echo $ $ 100%".replace("$ $", "$ $").as_str());
+    check("echo $ \"$\" 100%", "echo $ $ 100%");
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! The jobs that a host starts by itself: found in crontabs, named, wrapped with jobmon, and unwrapped again.
+//!
+//! Everything here is pure: bytes in, values and bytes out. A crontab is kept byte for byte; what is changed is the
+//! command of a line and nothing else. Five programs read crontabs, each in its own way ([`Daemon`]), and what one of them
+//! would not run must not be found out by changing it: a file that its daemon refuses is left alone.
+//!
+//! ```text
+//! bytes ─► crontab   lines, jobs, variables, and what the daemon ignores       (Crontab)
+//!       ─► names     one name for each job, unique within the host
+//!       ─► plan      what becomes of each line and why; the new bytes            (Plan)
+//! ```
+//!
+//! Reading and writing files, and crontab(1), are the caller's.
+
+pub mod crontab;
+pub mod daemon;
+pub mod fields;
+pub mod names;
+pub mod others;
+pub mod plan;
+pub mod wrapped;
+
+pub use crontab::{Crontab, Job, Kind, Layout};
+pub use daemon::Daemon;
+pub use fields::When;
