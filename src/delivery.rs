@@ -7,14 +7,12 @@
 //! - [`route`]: where a group is to be, and who stands in ([`spread`]).
 //! - [`group_lock`]: one request at a time for each group.
 //! - [`Reconciler`]: brings one group up to date; `flush` does the same for what is pending from earlier. Replicas that
-//!   should not be are deleted by `stale_replicas`, unless one is where it should be by another name (`namesakes`); a
-//!   gateway that was restarted is noticed by `restarts`.
+//!   should not be are deleted by `stale_replicas`; a gateway that was restarted is noticed by `restarts`.
 //! - [`stateless`]: the same once, where there is no registry.
 
 mod clients;
 mod flush;
 mod group_lock;
-mod namesakes;
 mod reconciler;
 mod restarts;
 pub mod route;

