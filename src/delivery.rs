@@ -5,12 +5,14 @@
 //! cost one request, nothing can overflow or be reordered, and no count is missing afterwards.
 //!
 //! - [`route`]: where a group is to be, and who stands in ([`spread`]).
+//! - [`families`]: what is sent, the state of a group as metric families.
 //! - [`group_lock`]: one request at a time for each group.
 //! - [`Reconciler`]: brings one group up to date; `flush` does the same for what is pending from earlier. Replicas that
 //!   should not be are deleted by `stale_replicas`; a gateway that was restarted is noticed by `restarts`.
 //! - [`stateless`]: the same once, where there is no registry.
 
 mod clients;
+pub mod families;
 mod flush;
 mod group_lock;
 mod reconciler;

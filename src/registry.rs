@@ -28,14 +28,13 @@ pub mod group_state;
 pub mod groups;
 pub mod history;
 pub mod journal;
-pub mod metrics;
 pub mod replicas;
 mod schema;
 mod sql;
 mod state_dir;
 mod store;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -314,7 +313,7 @@ impl Registry {
     }
 
     /// Adds metrics of the job's own to its group, which is owed to its destinations then; `replace` drops what was pushed
-    /// before. The text is checked ([`crate::exposition`]); of `declaration` only where the group is to be counts.
+    /// before. The text is checked ([`crate::metrics`]); of `declaration` only where the group is to be counts.
     pub fn push(
         &mut self,
         key: &GroupingKey,

@@ -11,7 +11,7 @@ use crate::cli::register::PushArgs;
 use crate::config::Config;
 use crate::declaration;
 use crate::exit_code;
-use crate::exposition::{self, LARGEST, Repeated};
+use crate::metrics::{self, LARGEST, Repeated};
 use crate::registry::Expectations;
 
 /// More lines than this say nothing new.
@@ -32,7 +32,7 @@ pub fn run(args: &PushArgs, config: &Config) -> ExitCode {
         Ok(bytes) => bytes,
         Err(error) => return super::bad_usage(&format!("{name}: {error}")),
     };
-    let (metrics, flaws) = exposition::read(&bytes, &config.grouping_key, Repeated::Refuse);
+    let (metrics, flaws) = metrics::read(&bytes, &config.grouping_key, Repeated::Refuse);
     if !flaws.is_empty() {
         for flaw in flaws.iter().take(MOST_FLAWS) {
             super::complain(&format!("jobmon: {name}: {flaw}"));
@@ -45,7 +45,7 @@ pub fn run(args: &PushArgs, config: &Config) -> ExitCode {
     if metrics.is_empty() && !args.replace {
         return super::bad_usage(&format!("{name}: no metrics"));
     }
-    match push(config, &metrics.to_text([]), args.replace) {
+    match push(config, &metrics.to_text(&[]), args.replace) {
         Ok(code) => code,
         Err(reason) => super::fail(&reason),
     }

@@ -331,7 +331,7 @@ mod tests {
         check(label(OsStr::new("script_name=v")), Err("--name"));
         check(label(OsStr::new("le=v")), Err("histograms"));
         check(label(OsStr::new("quantile=v")), Err("summaries"));
-        for name in crate::registry::metrics::FAMILIES.iter().filter_map(|family| family.label) {
+        for name in crate::metrics::families::ScriptFamily::ALL.iter().filter_map(|family| family.spec().label) {
             check(label(OsStr::new(&format!("{name}=v"))), Err("is taken by jobmon's own metrics"));
         }
         check(label(&OsString::from_vec(b"k=\xff".to_vec())), Err("UTF-8"));

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
+use super::families::{Content, Write};
 use super::group_lock;
 use super::route::{Destination, Route};
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Desired, Group, GroupStatus, JobMetrics, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome,
-    RetryableError, StateDir, journal, metrics,
+    Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome, RetryableError,
+    StateDir, journal,
 };
 use crate::sinks::pushgateway::{Answer, Client, GroupLookup, Outage, ReadError, Remedy};
 use crate::sinks::textfile::TextfileDir;
@@ -111,10 +112,9 @@ impl<'a> Reconciler<'a> {
             if self.served.contains(&url) || self.resting(&url, deadline)?.is_some() {
                 continue;
             }
-            let (mut families, _) = self.families(&group);
-            families.retain(|family| metrics::IN_A_HEARTBEAT.contains(&family.name()));
+            let content = Content::of_a_heartbeat(&group.state, self.running(&group));
             let Ok(client) = self.clients.get(&url) else { continue };
-            let sent = judged(client.post(key, metrics::encode(&families), until_settling(deadline)).await);
+            let sent = judged(client.post(key, content.text(&[]), until_settling(deadline)).await);
             if let Err(failure) = &sent {
                 tracing::info!("group {key}: {url}: {failure}");
             }
@@ -221,19 +221,18 @@ impl<'a> Reconciler<'a> {
             // A directory that has no file of the group remembers nothing that could be lost.
             group.state.past = Past::Known;
         }
-        let (families, write) = self.families(&group);
+        let content = Content::of(&group.state, self.running(&group));
         let sent = match place {
             Destination::Textfiles(directory) => {
-                let body = metrics::body(families, &group.state.job_metrics, textfile_labels(&group.key));
+                let body = content.text(&textfile_labels(&group.key));
                 write_textfile(&TextfileDir::new(directory), &group.key, &body)
             }
             Destination::Gateway(url) => match self.clients.get(&url) {
                 Err(setup) => Err(badly_set(setup)),
                 Ok(client) => {
-                    let own = &group.state.job_metrics;
                     let mut sent = Ok(());
                     for _ in 0..requests {
-                        sent = send_with_own_metrics(client, &group.key, write, families.clone(), own, until).await;
+                        sent = send(client, &group.key, &content, until).await;
                         if sent.is_err() {
                             break;
                         }
@@ -324,9 +323,8 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    fn families(&self, group: &Group) -> (Vec<prometheus::proto::MetricFamily>, metrics::Write) {
-        let running = journal::count_running(self.dir, &group.key, None, SystemTime::now());
-        metrics::families(&group.state, running)
+    fn running(&self, group: &Group) -> u32 {
+        journal::count_running(self.dir, &group.key, None, SystemTime::now())
     }
 
     /// Why the destination is left alone now; none if it is not.
@@ -422,8 +420,8 @@ impl std::fmt::Display for Failure {
 }
 
 /// The labels of a group in a textfile: those that the scrape does not add itself.
-pub(super) fn textfile_labels(key: &GroupingKey) -> impl Iterator<Item = (&str, &str)> {
-    key.labels().filter(|(name, _)| *name != "instance")
+pub(super) fn textfile_labels(key: &GroupingKey) -> Vec<(&str, &str)> {
+    key.labels().filter(|(name, _)| *name != "instance").collect()
 }
 
 /// Writes the group's file; one that node_exporter cannot serve is as good as refused.
@@ -438,17 +436,29 @@ pub(super) fn write_textfile(directory: &TextfileDir, key: &GroupingKey, body: &
     }
 }
 
-/// One request for one state, and what it means. A push that is refused for good leaves no empty group behind.
+/// Sends a group to a gateway; without the job's own metrics where they are what is refused: a metric of the job that
+/// another group has with another type must not hide what became of the run.
 pub(super) async fn send(
     client: &Client,
     key: &GroupingKey,
-    write: metrics::Write,
-    body: Vec<u8>,
+    content: &Content,
     deadline: Instant,
 ) -> Result<(), Failure> {
-    let answer = match write {
-        metrics::Write::Replace => client.put(key, body, deadline).await,
-        metrics::Write::Merge => client.post(key, body, deadline).await,
+    match send_once(client, key, content, deadline).await {
+        Err(Failure::Rejected(answer)) if content.has_job_metrics() => {
+            let bare = content.without_job_metrics();
+            send_once(client, key, &bare, deadline).await.and(Err(Failure::WithoutJobMetrics(answer)))
+        }
+        result => result,
+    }
+}
+
+/// One request, and what became of it. A push that is refused for good leaves no empty group behind.
+async fn send_once(client: &Client, key: &GroupingKey, content: &Content, deadline: Instant) -> Result<(), Failure> {
+    let body = content.text(&[]);
+    let answer = match content.write {
+        Write::Replace => client.put(key, body, deadline).await,
+        Write::Merge => client.post(key, body, deadline).await,
     };
     if let Answer::Rejected(rejection) = &answer
         && rejection.may_leave_ghost()
@@ -457,29 +467,6 @@ pub(super) async fn send(
         tracing::debug!("group {key}: what the refused push left behind cannot be deleted: {error}");
     }
     judged(answer)
-}
-
-/// [`send`] with the job's own metrics; without them where they are what is refused: a metric of the job that another
-/// group has with another type must not hide what became of the run.
-pub(super) async fn send_with_own_metrics(
-    client: &Client,
-    key: &GroupingKey,
-    write: metrics::Write,
-    families: Vec<prometheus::proto::MetricFamily>,
-    own: &JobMetrics,
-    deadline: Instant,
-) -> Result<(), Failure> {
-    let bare = metrics::encode(&families);
-    if own.is_empty() {
-        return send(client, key, write, bare, deadline).await;
-    }
-    let body = metrics::body(families, own, []);
-    match send(client, key, write, body, deadline).await {
-        Err(Failure::Rejected(answer)) => {
-            send(client, key, write, bare, deadline).await.and(Err(Failure::WithoutJobMetrics(answer)))
-        }
-        result => result,
-    }
 }
 
 pub(super) fn judged(answer: Answer) -> Result<(), Failure> {

@@ -8,14 +8,13 @@
 use std::time::Instant;
 
 use super::clients::Clients;
+use super::families::Content;
 use super::group_lock;
-use super::reconciler::{
-    Delivery, Failure, badly_set, fair_share, judged, send_with_own_metrics, textfile_labels, write_textfile,
-};
+use super::reconciler::{Delivery, Failure, badly_set, fair_share, judged, send, textfile_labels, write_textfile};
 use super::route::{Destination, Route};
 use super::stale_replicas::delete_at;
 use crate::grouping::GroupingKey;
-use crate::registry::{GroupState, StateDir, metrics};
+use crate::registry::{GroupState, StateDir};
 use crate::sinks::textfile::TextfileDir;
 
 /// A state that the registry does not have.
@@ -132,15 +131,14 @@ async fn send_once(
     state: &GroupState,
     deadline: Instant,
 ) -> Result<(), Failure> {
-    let (families, write) = metrics::families(state, 0);
+    let content = Content::of(state, 0);
     match Destination::from_name(destination) {
         Destination::Textfiles(directory) => {
-            let body = metrics::body(families, &state.job_metrics, textfile_labels(key));
-            write_textfile(&TextfileDir::new(directory), key, &body)
+            write_textfile(&TextfileDir::new(directory), key, &content.text(&textfile_labels(key)))
         }
         Destination::Gateway(url) => match clients.get(&url) {
             Err(reason) => Err(badly_set(reason)),
-            Ok(client) => send_with_own_metrics(client, key, write, families, &state.job_metrics, deadline).await,
+            Ok(client) => send(client, key, &content, deadline).await,
         },
     }
 }

@@ -4,7 +4,8 @@
 //! labels and metrics, so that the same rules and dashboards work. What needs a memory is missing: counters, what is
 //! still owed to a gateway, runs that vanished. They send one POST a run, so that the gateway remembers the last success.
 
-use crate::registry::metrics::{FAMILIES, Family};
+use crate::metrics::escape_help;
+use crate::metrics::families::ScriptFamily;
 
 /// What the recipe is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,38 +27,31 @@ pub fn render(language: Language) -> String {
 /// The lines of the shell that print the families which a recipe can know.
 fn shell_families() -> String {
     let always = [
-        ("script_start_timestamp_seconds", "start"),
-        ("script_end_timestamp_seconds", "end"),
-        ("script_duration_seconds", "duration"),
-        ("script_exit_code", "status"),
-        ("script_result", "result"),
+        (ScriptFamily::StartTimestamp, "start"),
+        (ScriptFamily::EndTimestamp, "end"),
+        (ScriptFamily::Duration, "duration"),
+        (ScriptFamily::ExitCode, "status"),
+        (ScriptFamily::Result, "result"),
     ];
-    let always: String = always.map(|(name, variable)| shell_family("    ", name, variable)).concat();
-    let success = shell_family("        ", "script_last_success_timestamp_seconds", "end");
-    let failure = shell_family("        ", "script_last_failure_timestamp_seconds", "end");
+    let always: String = always.map(|(family, variable)| shell_family("    ", family, variable)).concat();
+    let success = shell_family("        ", ScriptFamily::LastSuccess, "end");
+    let failure = shell_family("        ", ScriptFamily::LastFailure, "end");
     format!("{always}    if [ \"$result\" = 1 ]; then\n{success}    else\n{failure}    fi\n")
 }
 
-fn shell_family(margin: &str, name: &str, variable: &str) -> String {
-    let help = shell_words::quote(&help_line(name)).into_owned();
+/// The lines that print one gauge. A gateway logs every difference between the help texts of two groups, so these are
+/// jobmon's.
+fn shell_family(margin: &str, family: ScriptFamily, variable: &str) -> String {
+    let name = family.name();
+    let help = format!("# HELP {name} {}", escape_help(family.spec().help));
+    let help = shell_words::quote(&help);
     format!("{margin}printf '%s\\n' {help}\n{margin}printf '# TYPE {name} gauge\\n{name} %s\\n' \"${variable}\"\n")
 }
 
 /// The entries of Python's table of help texts.
 fn python_help() -> String {
-    let entry = |family: &Family| format!("    {:?}: {:?},\n", family.name, escaped(family.help));
-    FAMILIES.iter().map(entry).collect()
-}
-
-/// A gateway logs every difference between the texts of two groups, so these are jobmon's.
-fn help_line(name: &str) -> String {
-    let family = FAMILIES.iter().find(|family| family.name == name).expect("a recipe knows families of jobmon alone");
-    format!("# HELP {name} {}", escaped(family.help))
-}
-
-/// A help text in the exposition format.
-fn escaped(help: &str) -> String {
-    help.replace('\\', "\\\\").replace('\n', "\\n")
+    let entry = |family: ScriptFamily| format!("    {:?}: {:?},\n", family.name(), escape_help(family.spec().help));
+    ScriptFamily::ALL.map(entry).concat()
 }
 
 const SHELL: &str = include_str!("recipe/monitored.sh");

@@ -33,16 +33,6 @@ pub(super) fn since(earlier: SystemTime, later: SystemTime) -> Duration {
     later.duration_since(earlier).unwrap_or_default()
 }
 
-/// Seconds since 1970 for the exposition, to the microsecond, which is what an `f64` can hold of a present-day time.
-pub(super) fn seconds_of(time: SystemTime) -> f64 {
-    (nanos_of(time) / 1000) as f64 / 1e6
-}
-
-/// A duration in seconds for the exposition, to the microsecond.
-pub(super) fn seconds_of_duration(duration: Duration) -> f64 {
-    (nanos_of_duration(duration) / 1000) as f64 / 1e6
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,13 +53,5 @@ mod tests {
         assert_eq!(time_of(i64::MIN), UNIX_EPOCH - Duration::from_nanos(1 << 63));
         assert_eq!(duration_of(nanos_of_duration(Duration::MAX)), last);
         assert_eq!(duration_of(-5), Duration::ZERO);
-    }
-
-    #[test]
-    fn seconds_are_whole_microseconds() {
-        assert_eq!(seconds_of(UNIX_EPOCH + Duration::new(1_795_403_522, 123_456_789)), 1_795_403_522.123_456);
-        assert_eq!(seconds_of(UNIX_EPOCH - Duration::from_millis(1500)), -1.5);
-        assert_eq!(seconds_of_duration(Duration::from_nanos(1_999)), 0.000_001);
-        assert!(seconds_of_duration(Duration::MAX).is_finite());
     }
 }

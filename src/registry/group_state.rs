@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
-use crate::exposition::Exposition;
 use crate::grouping::{GroupingKey, LabelError, LabelName, LabelValue};
+use crate::metrics::Exposition;
 use crate::record::{Outcome, RunRecord};
 use crate::schedule::{Schedule, Zone};
 
@@ -152,7 +152,7 @@ impl Declaration {
     }
 }
 
-/// Metrics of a job's own, in text format and checked (see [`crate::exposition`]); part of the group, so that whoever
+/// Metrics of a job's own, in text format and checked (see [`crate::metrics`]); part of the group, so that whoever
 /// sends it, however late, sends them too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobMetrics {
@@ -168,23 +168,23 @@ impl JobMetrics {
         self.pushed.is_empty() && self.of_last_run.is_empty()
     }
 
-    /// All of them in text format, with `labels` on each.
-    pub fn to_text<'a>(&self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-        Exposition::from_text(&self.of_last_run).or(Exposition::from_text(&self.pushed)).to_text(labels)
+    /// All of them.
+    pub fn exposition(&self) -> Exposition {
+        Exposition::from_text(&self.of_last_run).or(Exposition::from_text(&self.pushed))
     }
 
     /// Families that were pushed replace those of the same names, whoever wrote them.
     fn push(&mut self, text: &str, replace: bool) {
         let (new, older) = (Exposition::from_text(text), Exposition::from_text(&self.pushed));
-        self.of_last_run = Exposition::from_text(&self.of_last_run).without(&new).to_text([]);
-        self.pushed = if replace { new } else { new.or(older) }.to_text([]);
+        self.of_last_run = Exposition::from_text(&self.of_last_run).without(&new).to_text(&[]);
+        self.pushed = if replace { new } else { new.or(older) }.to_text(&[]);
     }
 
     /// A run's families replace those of the run before, all of them: what a run no longer says is no longer true.
     fn finish(&mut self, text: &str) {
         let new = Exposition::from_text(text);
-        self.pushed = Exposition::from_text(&self.pushed).without(&new).to_text([]);
-        self.of_last_run = new.to_text([]);
+        self.pushed = Exposition::from_text(&self.pushed).without(&new).to_text(&[]);
+        self.of_last_run = new.to_text(&[]);
     }
 }
 
@@ -217,7 +217,7 @@ pub struct GroupState {
 
 /// When a record reaches the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(crate) enum Arrival {
     /// From the jobmon whose run it is, right after the end: it is the most recent one, whatever the clock says.
     Now,
     /// Later, from the journal, when newer runs may have been recorded already.
@@ -234,7 +234,7 @@ impl GroupState {
     }
 
     /// A run has started and is expected to take a while.
-    pub(super) fn start(&mut self, started_at: SystemTime) {
+    pub(crate) fn start(&mut self, started_at: SystemTime) {
         self.seq += 1;
         self.last_start = Some(started_at);
     }
@@ -246,7 +246,7 @@ impl GroupState {
     }
 
     /// A run has ended. `newer_failures` are the unsuccessful runs that started after this one, for late arrivals.
-    pub(super) fn finish(&mut self, record: &RunRecord, arrival: Arrival, newer_failures: u64) {
+    pub(crate) fn finish(&mut self, record: &RunRecord, arrival: Arrival, newer_failures: u64) {
         self.seq += 1;
         self.counts.add(record.outcome);
         if record.outcome == Outcome::Skipped {

@@ -38,7 +38,7 @@ pub(super) fn soon() -> Instant {
 }
 
 /// So many seconds after a day in 2026.
-pub(super) fn at(seconds: u64) -> SystemTime {
+pub(crate) fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
 }
 
@@ -59,7 +59,7 @@ pub(super) fn start(name: &str, seconds: u64) -> RunStart {
 }
 
 /// A run that started at that second and took ten.
-pub(super) fn record(name: &str, seconds: u64, outcome: Outcome) -> RunRecord {
+pub(crate) fn record(name: &str, seconds: u64, outcome: Outcome) -> RunRecord {
     let start = start(name, seconds);
     RunRecord {
         run_id: start.run_id,

@@ -79,8 +79,6 @@ fn clocks_gone_mad_are_recorded_without_harm() {
     }
     let runs = registry.groups().unwrap().remove(0).group.state;
     assert_eq!(runs.counts.total(), 3);
-    let text = metrics::encode(&metrics::families(&runs, 0).0);
-    assert!(!String::from_utf8(text).unwrap().contains("inf"));
 }
 
 #[test]

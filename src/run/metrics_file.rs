@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::exposition::{self, LARGEST, Repeated};
 use crate::grouping::GroupingKey;
+use crate::metrics::{self, LARGEST, Repeated};
 use crate::registry::{StateDir, journal};
 
 /// The variable in which the job finds the file.
@@ -66,13 +66,13 @@ impl MetricsFile {
                 (String::new(), format!("larger than {LARGEST} bytes: nothing of it is taken"))
             }
             Ok(bytes) => {
-                let (metrics, flaws) = exposition::read(&bytes, key, Repeated::LastWins);
+                let (metrics, flaws) = metrics::read(&bytes, key, Repeated::LastWins);
                 let mut words: Vec<String> = flaws.iter().take(MOST_FLAWS).map(ToString::to_string).collect();
                 if flaws.len() > MOST_FLAWS {
                     words.push(format!("and {} more", flaws.len() - MOST_FLAWS));
                 }
                 let left_out = if words.is_empty() { "" } else { "; left out" };
-                (metrics.to_text([]), words.join("; ") + left_out)
+                (metrics.to_text(&[]), words.join("; ") + left_out)
             }
             // Whoever removes it has nothing to say.
             Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), String::new()),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jobmon::generate::dashboard::{self, Options};
 use jobmon::generate::rules;
-use jobmon::registry::metrics::FAMILIES;
+use jobmon::metrics::families::ScriptFamily;
 use serde_json::Value;
 
 use crate::generate_rules::check_rules;
@@ -20,7 +20,7 @@ const OTHERS: [&str; 6] = [
 ];
 
 fn is_exported(metric: &str) -> bool {
-    FAMILIES.iter().any(|family| family.name == metric) || OTHERS.contains(&metric)
+    ScriptFamily::ALL.iter().any(|family| family.name() == metric) || OTHERS.contains(&metric)
 }
 
 /// The metrics that a query reads: words that end where a selector, a range or a space begins, but for PromQL's own.
@@ -87,7 +87,7 @@ fn every_metric_in_it_exists_and_every_family_is_shown() {
     }
     // What the rules alone need.
     let silent = ["script_heartbeat_interval_seconds", "script_ttl_seconds"];
-    for family in FAMILIES.iter().map(|family| family.name).filter(|family| !silent.contains(family)) {
+    for family in ScriptFamily::ALL.iter().map(|family| family.name()).filter(|family| !silent.contains(family)) {
         assert!(seen.contains(family), "{family} is in no panel");
     }
 }

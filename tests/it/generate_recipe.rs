@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use jobmon::generate::recipe::{self, Language};
-use jobmon::registry::metrics::FAMILIES;
+use jobmon::metrics::families::ScriptFamily;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -99,9 +99,9 @@ fn a_success_and_a_failure_after_it() {
         assert!(bad["script_last_failure_timestamp_seconds"] >= ended);
         let group = gateway.groups().remove(0);
         for (name, shape) in group.as_object().unwrap().iter().filter(|(name, _)| name.starts_with("script_")) {
-            let ours =
-                FAMILIES.iter().find(|family| family.name == name).unwrap_or_else(|| panic!("{name} is not ours"));
-            assert_eq!((shape["type"].as_str(), shape["help"].as_str()), (Some("GAUGE"), Some(ours.help)), "{name}");
+            let ours = ScriptFamily::ALL.into_iter().find(|family| family.name() == name);
+            let help = ours.unwrap_or_else(|| panic!("{name} is not ours")).spec().help;
+            assert_eq!((shape["type"].as_str(), shape["help"].as_str()), (Some("GAUGE"), Some(help)), "{name}");
         }
     }
 }

@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use jobmon::delivery::families::{Content, Write};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
+use jobmon::metrics::families::ScriptFamily;
 use jobmon::record::{Outcome, RunRecord};
-use jobmon::registry::metrics::{FAMILIES, Presence, Write, encode, families, with_labels};
 use jobmon::registry::{Declaration, Expectations, Registry, RunStart, StateDir, journal};
 use proptest::prelude::*;
 
@@ -128,37 +129,36 @@ proptest! {
         if known {
             state = registry.past_is_empty(state.id).unwrap();
         }
-        let configured: BTreeSet<String> = check_text(&encode(&families(&state.state, running).0))
+        let is_configured = |f: &ScriptFamily| f.spec().present == "where configured";
+        let configured: BTreeSet<String> = check_text(&Content::of(&state.state, running).text(&[]))
             .into_iter()
-            .filter(|name| FAMILIES.iter().any(|f| f.name == name && f.presence == Presence::Configured))
+            .filter(|name| ScriptFamily::ALL.iter().any(|f| f.name() == name && is_configured(f)))
             .collect();
         for run in &runs {
             let state = registry.remember(run, &declaration, run.ended_at).unwrap().group.state;
-            let (families, write) = families(&state, running);
-            let text = encode(&families);
-            let names = check_text(&text);
-            prop_assert!(!known || write == Write::Replace);
-            if write == Write::Replace {
+            let content = Content::of(&state, running);
+            let names = check_text(&content.text(&[]));
+            prop_assert!(!known || content.write == Write::Replace);
+            if content.write == Write::Replace {
                 // Nothing stale can stay in the group: the same set after every run.
                 let finished = state.last_run.is_some();
-                let expected: BTreeSet<String> = FAMILIES
-                    .iter()
-                    .filter(|f| match f.presence {
-                        Presence::Always | Presence::Started => true,
-                        Presence::Finished => finished,
-                        Presence::Configured => configured.contains(f.name),
+                let expected: BTreeSet<String> = ScriptFamily::ALL
+                    .into_iter()
+                    .filter(|f| match f.spec().present {
+                        "always" | "once a run has started" => true,
+                        "once a run has ended" => finished,
+                        "where configured" => configured.contains(f.name()),
+                        other => panic!("{other}"),
                     })
-                    .map(|f| f.name.to_owned())
+                    .map(|f| f.name().to_owned())
                     .collect();
                 prop_assert_eq!(names, expected);
             }
         }
         let group = registry.group(&key()).unwrap().unwrap().group;
-        let text = encode(&families(&group.state, running).0);
-        assert_promtool_is_silent(&text);
-        let labels = group.key.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
-        let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        assert_promtool_is_silent(&encode(&with_labels(families(&group.state, running).0, labels)));
+        let content = Content::of(&group.state, running);
+        assert_promtool_is_silent(&content.text(&[]));
+        assert_promtool_is_silent(&content.text(&group.key.labels().collect::<Vec<_>>()));
     }
 }
 
@@ -172,7 +172,7 @@ fn promtool_would_say_so() {
 #[test]
 fn no_label_of_the_group_is_one_of_a_family() {
     let sandbox = Sandbox::new();
-    for label in FAMILIES.iter().filter_map(|family| family.label) {
+    for label in ScriptFamily::ALL.iter().filter_map(|family| family.spec().label) {
         let flag = format!("{label}=x");
         let line = format!("--label {flag:?}: label name {label:?} is taken by jobmon's own metrics");
         sandbox.jobmon(["run", "--label", &flag, "--", "true"]).code(125).stderr_contains(&line).run();

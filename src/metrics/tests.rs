@@ -1,5 +1,5 @@
 use super::*;
-use crate::grouping::{LabelName, LabelValue};
+use crate::grouping::{GroupingKey, LabelName, LabelValue};
 
 fn key() -> GroupingKey {
     let label = (LabelName::new("team").unwrap(), LabelValue::new("ops").unwrap());
@@ -8,7 +8,7 @@ fn key() -> GroupingKey {
 
 fn text_of(input: &str) -> (String, Vec<String>) {
     let (exposition, flaws) = read(input.as_bytes(), &key(), Repeated::Refuse);
-    (exposition.to_text([]), flaws.iter().map(Flaw::to_string).collect())
+    (exposition.to_text(&[]), flaws.iter().map(Flaw::to_string).collect())
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn what_is_right_is_written_in_order_with_one_head_for_each_family() {
     let check = |input: &str, expected: &str| assert_eq!(text_of(input), (expected.to_owned(), Vec::new()), "{input}");
     check("", "");
     check("a 1\n", "# TYPE a untyped\na 1\n");
-    check("  a\t1.5e3  \n\n# just words\n#HELP\n", "# TYPE a untyped\na 1.5e3\n");
+    check("  a\t1.5e3  \n\n# just words\n#HELP\n", "# TYPE a untyped\na 1500\n");
     check("# TYPE a counter\n# HELP a It \\\\ \\n is.\na 1\n", "# HELP a It \\\\ \\n is.\n# TYPE a counter\na 1\n");
     check("# HELP a Only words.\n# TYPE b gauge\n", "");
     check(
@@ -114,6 +114,32 @@ fn types_are_held_to() {
 }
 
 #[test]
+fn values_are_written_as_short_as_go_reads_them() {
+    let check = |value: f64, expected: &str| {
+        assert_eq!(number(value), expected);
+        assert_eq!(expected.parse::<f64>().unwrap().total_cmp(&value), std::cmp::Ordering::Equal, "{expected}");
+    };
+    check(0.0, "0");
+    check(-2.0, "-2");
+    check(10.123456, "10.123456");
+    check(1_790_000_005.0, "1790000005");
+    check(1e300, "1e300");
+    check(0.000_001, "1e-6");
+    check(f64::INFINITY, "+Inf");
+    check(f64::NEG_INFINITY, "-Inf");
+    check(f64::NAN, "NaN");
+}
+
+#[test]
+fn times_and_durations_are_whole_microseconds() {
+    let epoch = SystemTime::UNIX_EPOCH;
+    assert_eq!(unix_seconds(epoch + Duration::new(1_795_403_522, 123_456_789)), 1_795_403_522.123_456);
+    assert_eq!(unix_seconds(epoch - Duration::from_millis(1500)), -1.5);
+    assert_eq!(seconds(Duration::from_nanos(1_999)), 0.000_001);
+    assert!(seconds(Duration::MAX).is_finite());
+}
+
+#[test]
 fn a_line_that_was_cut_is_no_line() {
     let (text, flaws) = text_of("a 1\nb 12");
     assert_eq!((text.as_str(), flaws.len()), ("# TYPE a untyped\na 1\n", 1));
@@ -127,15 +153,15 @@ fn a_line_that_was_cut_is_no_line() {
 fn a_job_may_write_a_sample_again() {
     let (exposition, flaws) = read(b"a{x=\"1\",y=\"2\"} 1\nb 1\na{y=\"2\",x=\"1\"} 5\n", &key(), Repeated::LastWins);
     assert_eq!(flaws, []);
-    assert_eq!(exposition.to_text([]), "# TYPE a untyped\na{x=\"1\",y=\"2\"} 5\n# TYPE b untyped\nb 1\n");
+    assert_eq!(exposition.to_text(&[]), "# TYPE a untyped\na{x=\"1\",y=\"2\"} 5\n# TYPE b untyped\nb 1\n");
 }
 
 #[test]
 fn what_is_written_is_read_back() {
     let input = "# HELP a \\\\\n# TYPE a gauge\na{x=\"\\\"\\\\\\n\"} 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3\nh_sum 4.5\nh_count 3\n";
     let (exposition, _) = read(input.as_bytes(), &key(), Repeated::Refuse);
-    assert_eq!(Exposition::from_text(&exposition.to_text([])), exposition);
-    let labelled = exposition.to_text([("script_name", "a\"b")]);
+    assert_eq!(Exposition::from_text(&exposition.to_text(&[])), exposition);
+    let labelled = exposition.to_text(&[("script_name", "a\"b")]);
     assert!(labelled.contains("a{script_name=\"a\\\"b\",x=\"\\\"\\\\\\n\"} 1\n"), "{labelled}");
     assert!(labelled.contains("h_sum{script_name=\"a\\\"b\"} 4.5\n"), "{labelled}");
 }
@@ -144,6 +170,6 @@ fn what_is_written_is_read_back() {
 fn newer_families_replace_older_ones_whole() {
     let older = Exposition::from_text("a{l=\"1\"} 1\na{l=\"2\"} 2\nb 3\nh_count 4\n");
     let newer = Exposition::from_text("a{l=\"1\"} 9\n# TYPE h histogram\nh_sum 1\n");
-    let text = newer.or(older).to_text([]);
+    let text = newer.or(older).to_text(&[]);
     assert_eq!(text, "# TYPE a untyped\na{l=\"1\"} 9\n# TYPE h histogram\nh_sum 1\n# TYPE b untyped\nb 3\n");
 }

@@ -1,21 +1,22 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::registry::group_state::{Arrival, Expectations};
+use crate::registry::Expectations;
+use crate::registry::group_state::Arrival;
 use crate::registry::testing::{at, record};
 
 /// The text for a state, without HELP and TYPE lines.
 fn samples_of(state: &GroupState, running: u32) -> Vec<String> {
-    let text = String::from_utf8(encode(&families(state, running).0)).unwrap();
+    let text = String::from_utf8(Content::of(state, running).text(&[])).unwrap();
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 fn write_of(state: &GroupState) -> Write {
-    families(state, 0).1
+    Content::of(state, 0).write
 }
 
 fn names_of(state: &GroupState) -> Vec<String> {
-    families(state, 0).0.iter().map(|family| family.name().to_owned()).collect()
+    Content::of(state, 0).families.families().iter().map(|family| family.name.clone()).collect()
 }
 
 fn after(past: Past, outcomes: &[Outcome]) -> GroupState {
@@ -24,45 +25,6 @@ fn after(past: Past, outcomes: &[Outcome]) -> GroupState {
         state.finish(&record("x", second, *outcome), Arrival::Now, 0);
     }
     state
-}
-
-/// The interface that dashboards and rules are built on. This list only ever grows.
-#[test]
-fn names_and_types_are_those_that_were_promised() {
-    use Kind::*;
-    use Presence::*;
-    let expected = [
-        ("script_running", Gauge, Always),
-        ("script_start_timestamp_seconds", Gauge, Started),
-        ("script_end_timestamp_seconds", Gauge, Finished),
-        ("script_duration_seconds", Gauge, Finished),
-        ("script_exit_code", Gauge, Finished),
-        ("script_result", Gauge, Finished),
-        ("script_last_success_timestamp_seconds", Gauge, Always),
-        ("script_last_failure_timestamp_seconds", Gauge, Always),
-        ("script_consecutive_failures", Gauge, Always),
-        ("script_runs_total", Counter, Always),
-        ("script_run_duration_seconds_total", Counter, Always),
-        ("script_cpu_seconds", Gauge, Finished),
-        ("script_max_resident_memory_bytes", Gauge, Finished),
-        ("script_max_duration_seconds", Gauge, Configured),
-        ("script_expected_interval_seconds", Gauge, Configured),
-        ("script_next_start_timestamp_seconds", Gauge, Configured),
-        ("script_grace_seconds", Gauge, Configured),
-        ("script_heartbeat_interval_seconds", Gauge, Configured),
-        ("script_ttl_seconds", Gauge, Configured),
-    ];
-    assert_eq!(FAMILIES.map(|family| (family.name, family.kind, family.presence)), expected);
-}
-
-#[test]
-fn help_texts_never_change() {
-    let all: String = FAMILIES.map(|family| format!("{} {}\n", family.name, family.help)).concat();
-    let hash = crate::grouping::stable_hash(all.as_bytes());
-    assert_eq!(
-        hash, 13_708_303_901_574_851_192,
-        "node_exporter drops series whose help text differs between two versions of jobmon"
-    );
 }
 
 #[test]
@@ -161,9 +123,20 @@ fn with_an_unknown_past_only_what_is_known_is_told() {
 
 #[test]
 fn more_labels_come_first_and_are_escaped() {
-    let families = families(&after(Past::Known, &[Outcome::Success]), 2).0;
-    let text = encode(&with_labels(families, [("script_name", "a \"b\"\n\\")]));
-    let text = String::from_utf8(text).unwrap();
+    let content = Content::of(&after(Past::Known, &[Outcome::Success]), 2);
+    let text = String::from_utf8(content.text(&[("script_name", "a \"b\"\n\\")])).unwrap();
     assert!(text.contains("\nscript_running{script_name=\"a \\\"b\\\"\\n\\\\\"} 2\n"), "{text}");
     assert!(text.contains("\nscript_runs_total{script_name=\"a \\\"b\\\"\\n\\\\\",result=\"success\"} 1\n"), "{text}");
+}
+
+#[test]
+fn clocks_gone_mad_are_finite_numbers() {
+    let year = Duration::from_secs(31_556_952);
+    for time in [SystemTime::UNIX_EPOCH - year * 60, SystemTime::UNIX_EPOCH + year * 100_000] {
+        let mut state = after(Past::Known, &[Outcome::Success]);
+        let run = state.last_run.as_mut().unwrap();
+        (run.started_at, run.ended_at, run.duration) = (time, time, Duration::MAX);
+        (state.last_start, state.duration_total) = (Some(time), Duration::MAX);
+        assert!(!samples_of(&state, 0).concat().to_lowercase().contains("inf"));
+    }
 }

@@ -7,49 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fmt::Write as _;
 
+use super::families::ScriptFamily;
+use super::{Exposition, Labels, MetricFamily, MetricType, Sample};
 use crate::grouping::GroupingKey;
-use crate::registry::metrics::FAMILIES;
 
 /// More than this belongs into a database: every push costs every other client of a gateway time.
 pub const LARGEST: usize = 1 << 20;
-
-/// Metric families, no two of which share a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exposition {
-    families: Vec<Family>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Family {
-    name: String,
-    kind: Kind,
-    typed: bool,
-    /// As written, escapes included.
-    help: Option<String>,
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-    Summary,
-    Untyped,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sample {
-    name: String,
-    /// Values without escapes.
-    labels: Labels,
-    value: String,
-}
-
-/// Names and values.
-type Labels = Vec<(String, String)>;
 
 /// What is wrong with one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,94 +47,11 @@ pub fn read(bytes: &[u8], key: &GroupingKey, repeated: Repeated) -> (Exposition,
     (reader.finish(), flaws)
 }
 
-impl Exposition {
-    /// Reads what [`to_text`](Self::to_text) wrote.
-    pub fn from_text(text: &str) -> Self {
-        let mut reader = Reader::new(None, Repeated::LastWins);
-        reader.read(text.as_bytes());
-        reader.finish()
-    }
-
-    /// Whether there is no sample.
-    pub fn is_empty(&self) -> bool {
-        self.families.is_empty()
-    }
-
-    /// These families, and those of `older` that share no name with them.
-    pub fn or(mut self, older: Self) -> Self {
-        let others = older.without(&self);
-        self.families.extend(others.families);
-        self
-    }
-
-    /// These families, less those that share a name with one of `others`.
-    pub fn without(mut self, others: &Self) -> Self {
-        let taken: HashSet<String> = others.families.iter().flat_map(Family::names).collect();
-        self.families.retain(|family| family.names().iter().all(|name| !taken.contains(name)));
-        self
-    }
-
-    /// The families in text format, each with `labels` before its own.
-    pub fn to_text<'a>(&self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-        let common: String = labels.into_iter().map(|(name, value)| label(name, value)).collect();
-        let mut text = String::new();
-        for family in &self.families {
-            family.write(&common, &mut text).expect("writing to a String cannot fail");
-        }
-        text
-    }
-}
-
-impl Kind {
-    const ALL: [(Self, &'static str); 5] = [
-        (Self::Counter, "counter"),
-        (Self::Gauge, "gauge"),
-        (Self::Histogram, "histogram"),
-        (Self::Summary, "summary"),
-        (Self::Untyped, "untyped"),
-    ];
-
-    /// Endings of the names of its samples.
-    fn endings(self) -> &'static [&'static str] {
-        match self {
-            Self::Histogram => &["_bucket", "_sum", "_count"],
-            Self::Summary => &["", "_sum", "_count"],
-            _ => &[""],
-        }
-    }
-}
-
-impl Family {
-    /// The names that no other family may use.
-    fn names(&self) -> Vec<String> {
-        let endings = self.kind.endings().iter().copied();
-        endings
-            .chain((self.kind == Kind::Histogram).then_some(""))
-            .map(|ending| format!("{}{ending}", self.name))
-            .collect()
-    }
-
-    fn write(&self, common: &str, text: &mut String) -> fmt::Result {
-        let Self { name, kind, help, samples, .. } = self;
-        let kind = Kind::ALL.iter().find(|(known, _)| known == kind).map_or("untyped", |(_, word)| word);
-        if let Some(help) = help {
-            writeln!(text, "# HELP {name} {help}")?;
-        }
-        writeln!(text, "# TYPE {name} {kind}")?;
-        for sample in samples {
-            let own: String = sample.labels.iter().map(|(name, value)| label(name, value)).collect();
-            match format!("{common}{own}").trim_end_matches(',') {
-                "" => writeln!(text, "{} {}", sample.name, sample.value)?,
-                labels => writeln!(text, "{}{{{labels}}} {}", sample.name, sample.value)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn label(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("{name}=\"{value}\",")
+/// Reads what was checked before.
+pub(super) fn trusted(text: &str) -> Exposition {
+    let mut reader = Reader::new(None, Repeated::LastWins);
+    reader.read(text.as_bytes());
+    reader.finish()
 }
 
 /// Name and labels of a sample, and where it was read: the line, the family and its place there.
@@ -180,7 +61,9 @@ struct Reader<'a> {
     /// None for what was checked before.
     key: Option<&'a GroupingKey>,
     repeated: Repeated,
-    families: Vec<Family>,
+    families: Vec<MetricFamily>,
+    /// The families whose type was said.
+    typed: HashSet<String>,
     /// The family that each name belongs to, so that the time to read does not grow with the square of their number.
     owners: HashMap<String, usize>,
     seen: Seen,
@@ -188,7 +71,14 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(key: Option<&'a GroupingKey>, repeated: Repeated) -> Self {
-        Self { key, repeated, families: Vec::new(), owners: HashMap::new(), seen: HashMap::new() }
+        Self {
+            key,
+            repeated,
+            families: Vec::new(),
+            typed: HashSet::new(),
+            owners: HashMap::new(),
+            seen: HashMap::new(),
+        }
     }
 
     fn read(&mut self, bytes: &[u8]) -> Vec<Flaw> {
@@ -230,24 +120,25 @@ impl<'a> Reader<'a> {
         }
         check_metric_name(name)?;
         if word == "HELP" {
-            check_escapes(rest)?;
-            let family = self.family(name, Kind::Untyped)?;
-            family.help.get_or_insert_with(|| rest.to_owned());
+            let help = unescaped(rest)?;
+            let family = self.family(name, MetricType::Untyped)?;
+            family.help.get_or_insert(help);
             return Ok(());
         }
-        let known = Kind::ALL.iter().find(|(_, word)| *word == rest);
-        let (kind, _) =
+        let known = MetricType::ALL.into_iter().find(|known| known.as_str() == rest);
+        let metric_type =
             known.ok_or_else(|| format!("type {rest:?}: not counter, gauge, histogram, summary or untyped"))?;
+        let is_typed = self.typed.contains(name);
         if let Some(family) = self.position(name).map(|index| &self.families[index]) {
-            if family.typed && family.kind != *kind {
+            if is_typed && family.metric_type != metric_type {
                 return Err(format!("another type of {name} than before"));
             }
-            if !family.typed && !family.samples.is_empty() {
+            if !is_typed && !family.samples.is_empty() {
                 return Err(format!("TYPE after a sample of {name}"));
             }
         }
-        let family = self.family(name, *kind)?;
-        (family.kind, family.typed) = (*kind, true);
+        self.family(name, metric_type)?.metric_type = metric_type;
+        self.typed.insert(name.to_owned());
         Ok(())
     }
 
@@ -256,9 +147,9 @@ impl<'a> Reader<'a> {
         self.owners.get(name).copied().filter(|index| self.families[*index].name == name)
     }
 
-    /// The family of that name, which can be one of that kind; a new one if there is none.
-    fn family(&mut self, name: &str, kind: Kind) -> Result<&mut Family, String> {
-        let candidate = Family { kind, ..Family::new(name) };
+    /// The family of that name, which can have that type; a new one if there is none.
+    fn family(&mut self, name: &str, metric_type: MetricType) -> Result<&mut MetricFamily, String> {
+        let candidate = MetricFamily { name: name.to_owned(), metric_type, help: None, samples: Vec::new() };
         self.check_names(&candidate)?;
         let index = self.position(name).unwrap_or(self.families.len());
         self.owners.extend(candidate.names().into_iter().map(|name| (name, index)));
@@ -269,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a family can be part of this group beside the others.
-    fn check_names(&self, family: &Family) -> Result<(), String> {
+    fn check_names(&self, family: &MetricFamily) -> Result<(), String> {
         let names = family.names();
         for name in &names {
             let owner = self.owners.get(name).map(|index| &self.families[*index]);
@@ -281,7 +172,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         for name in &names {
-            if FAMILIES.iter().any(|own| own.name == name) {
+            if ScriptFamily::ALL.iter().any(|own| own.name() == name) {
                 return Err(format!("{name} is a metric of jobmon's own"));
             }
             let of_the_gateway = ["push_time_seconds", "push_failure_time_seconds", "labels", "last_push_successful"];
@@ -305,7 +196,7 @@ impl<'a> Reader<'a> {
             None => (Vec::new(), rest),
         };
         let (value, rest) = first_word(rest.trim_start_matches([' ', '\t']));
-        let (number_value, value) = read_value(value)?;
+        let value = read_value(value)?;
         if !rest.is_empty() {
             return Err(format!("{rest:?} after the value: a Pushgateway takes no timestamps"));
         }
@@ -314,7 +205,7 @@ impl<'a> Reader<'a> {
             return Err(format!("label {} stands there twice", twice[0].0));
         }
         let index = self.family_of_sample(name)?;
-        check_sample(&self.families[index], name, &labels, number_value)?;
+        check_sample(&self.families[index], name, &labels, value)?;
         let identity = (name.to_owned(), labels.clone());
         let samples = &mut self.families[index].samples;
         let sample = Sample { name: name.to_owned(), labels, value };
@@ -335,12 +226,12 @@ impl<'a> Reader<'a> {
     fn family_of_sample(&mut self, name: &str) -> Result<usize, String> {
         if let Some(index) = self.owners.get(name).copied() {
             let family = &self.families[index];
-            if family.kind == Kind::Histogram && family.name == name {
+            if family.metric_type == MetricType::Histogram && family.name == name {
                 return Err(format!("a histogram has samples {name}_bucket, {name}_sum and {name}_count"));
             }
             return Ok(index);
         }
-        self.family(name, Kind::Untyped)?;
+        self.family(name, MetricType::Untyped)?;
         Ok(self.families.len() - 1)
     }
 
@@ -388,17 +279,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Family {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), kind: Kind::Untyped, typed: false, help: None, samples: Vec::new() }
-    }
-}
-
 /// What is left to check when the family of a sample is known.
-fn check_sample(family: &Family, name: &str, labels: &[(String, String)], value: f64) -> Result<(), String> {
-    let own_label = match (family.kind, &name[family.name.len()..]) {
-        (Kind::Histogram, "_bucket") => Some("le"),
-        (Kind::Summary, "") => Some("quantile"),
+fn check_sample(family: &MetricFamily, name: &str, labels: &[(String, String)], value: f64) -> Result<(), String> {
+    let own_label = match (family.metric_type, &name[family.name.len()..]) {
+        (MetricType::Histogram, "_bucket") => Some("le"),
+        (MetricType::Summary, "") => Some("quantile"),
         _ => None,
     };
     if let Some(own) = own_label {
@@ -407,29 +292,26 @@ fn check_sample(family: &Family, name: &str, labels: &[(String, String)], value:
         read_value(bound).map_err(|reason| format!("label {own}: {reason}"))?;
     }
     let is_count = name.ends_with("_count") || name.ends_with("_bucket");
-    match family.kind {
-        Kind::Counter if value.is_nan() || value < 0.0 => Err("a counter is not negative".to_owned()),
-        Kind::Histogram | Kind::Summary if is_count && (value < 0.0 || value.fract() != 0.0 || value.is_nan()) => {
+    match family.metric_type {
+        MetricType::Counter if value.is_nan() || value < 0.0 => Err("a counter is not negative".to_owned()),
+        MetricType::Histogram | MetricType::Summary
+            if is_count && (value < 0.0 || value.fract() != 0.0 || value.is_nan()) =>
+        {
             Err(format!("{name} is a whole number"))
         }
         _ => Ok(()),
     }
 }
 
-/// A value, and how it is written: decimal numbers as they are, the others as Go writes them.
-fn read_value(text: &str) -> Result<(f64, String), String> {
-    let wrong = || match text {
+fn read_value(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| match text {
         "" => "no value".to_owned(),
         _ => format!("{text:?} is not a number"),
-    };
-    let value: f64 = text.parse().map_err(|_| wrong())?;
-    let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
-    match value {
-        value if has_digits && value.is_infinite() => Err(format!("{text:?} is too large")),
-        value if has_digits => Ok((value, text.to_owned())),
-        value if value.is_nan() => Ok((value, "NaN".to_owned())),
-        value => Ok((value, if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned())),
+    })?;
+    if value.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Err(format!("{text:?} is too large"));
     }
+    Ok(value)
 }
 
 /// A line may be as long as the whole text, and what is wrong with it is for a log.
@@ -459,15 +341,21 @@ fn first_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start_matches([' ', '\t']))
 }
 
-/// A HELP text knows two escapes.
-fn check_escapes(text: &str) -> Result<(), String> {
+/// A help text, which knows two escapes, as it is meant.
+fn unescaped(text: &str) -> Result<String, String> {
+    let mut meant = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        if c == '\\' && !matches!(chars.next(), Some('\\' | 'n')) {
-            return Err("a backslash in HELP is written \\\\".to_owned());
+        match c {
+            '\\' => match chars.next() {
+                Some('\\') => meant.push('\\'),
+                Some('n') => meant.push('\n'),
+                _ => return Err("a backslash in HELP is written \\\\".to_owned()),
+            },
+            c => meant.push(c),
         }
     }
-    Ok(())
+    Ok(meant)
 }
 
 /// Reads up to the closing quote; what it means, and what stands behind it.
@@ -487,6 +375,3 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
     }
     Err("no closing quote".to_owned())
 }
-
-#[cfg(test)]
-mod tests;

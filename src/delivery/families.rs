@@ -1,0 +1,141 @@
+//! What a group is told as: its state as metric families.
+
+use crate::metrics::families::ScriptFamily;
+use crate::metrics::{Exposition, MetricFamily, Sample, seconds, unix_seconds};
+use crate::record::Outcome;
+use crate::registry::{GroupState, LastRun, Past};
+
+/// How a group is written to a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// PUT: the state is complete, and nothing else may stay in the group.
+    Replace,
+    /// POST: the gateway may remember what this registry does not know, and keeps it.
+    Merge,
+}
+
+/// A group as it is sent.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// jobmon's own families.
+    families: Exposition,
+    /// Those of the job, none if the job has none.
+    job_metrics: Exposition,
+    /// How it is to be written.
+    pub write: Write,
+}
+
+impl Content {
+    /// What a state says with so many runs in progress.
+    ///
+    /// Where the past is unknown, the families that depend on it are left out until this registry has seen enough for
+    /// itself: the counters from its second run on (their drop is then a counter reset, which `rate()` handles), the
+    /// others from the first event of their kind on. With all of them it is complete, and replaces the group again.
+    pub fn of(state: &GroupState, running: u32) -> Self {
+        let is_told = |family: &ScriptFamily| state.past == Past::Known || is_known(*family, state);
+        let (told, untold): (Vec<_>, Vec<_>) = ScriptFamily::ALL.into_iter().partition(is_told);
+        let families = told.into_iter().filter_map(|family| shape(family, values(family, state, running)));
+        Self {
+            families: Exposition::new(families),
+            job_metrics: state.job_metrics.exposition(),
+            write: if untold.is_empty() { Write::Replace } else { Write::Merge },
+        }
+    }
+
+    /// What is merged into a group of which nothing changed but that its run goes on.
+    pub fn of_a_heartbeat(state: &GroupState, running: u32) -> Self {
+        let of_a_run = ScriptFamily::OF_A_HEARTBEAT.into_iter();
+        let families = of_a_run.filter_map(|family| shape(family, values(family, state, running)));
+        Self { families: Exposition::new(families), job_metrics: Exposition::default(), write: Write::Merge }
+    }
+
+    /// Whether the job has metrics of its own.
+    pub fn has_job_metrics(&self) -> bool {
+        !self.job_metrics.is_empty()
+    }
+
+    /// The same without the job's own metrics.
+    pub fn without_job_metrics(&self) -> Self {
+        Self { job_metrics: Exposition::default(), ..self.clone() }
+    }
+
+    /// The body of a request or a file, with `labels` on every sample.
+    pub fn text(&self, labels: &[(&str, &str)]) -> Vec<u8> {
+        (self.families.to_text(labels) + &self.job_metrics.to_text(labels)).into_bytes()
+    }
+}
+
+/// The value of the family's own label, and of the sample.
+type Value = (Option<&'static str>, f64);
+
+/// What the family says of the group; nothing where the group does not have it.
+fn values(family: ScriptFamily, state: &GroupState, running: u32) -> Vec<Value> {
+    let expected = &state.expectations;
+    match family {
+        ScriptFamily::Running => one(running),
+        ScriptFamily::StartTimestamp => perhaps(state.last_start.map(unix_seconds)),
+        ScriptFamily::EndTimestamp => of_last_run(state, |run| unix_seconds(run.ended_at)),
+        ScriptFamily::Duration => of_last_run(state, |run| seconds(run.duration)),
+        ScriptFamily::ExitCode => of_last_run(state, |run| run.exit_code.into()),
+        ScriptFamily::Result => of_last_run(state, |run| f64::from(u8::from(run.outcome == Outcome::Success))),
+        ScriptFamily::LastSuccess => one(state.last_success.map_or(0.0, unix_seconds)),
+        ScriptFamily::LastFailure => one(state.last_failure.map_or(0.0, unix_seconds)),
+        ScriptFamily::ConsecutiveFailures => one(state.consecutive_failures as f64),
+        ScriptFamily::Runs => {
+            let value = |outcome: Outcome| (Some(outcome.as_str()), state.counts.of(outcome) as f64);
+            Outcome::ALL.into_iter().map(value).collect()
+        }
+        ScriptFamily::RunDuration => one(seconds(state.duration_total)),
+        ScriptFamily::Cpu => state.last_run.as_ref().map_or_else(Vec::new, |run| {
+            let modes = [("user", run.cpu_user), ("system", run.cpu_system)];
+            modes.into_iter().map(|(mode, time)| (Some(mode), seconds(time))).collect()
+        }),
+        ScriptFamily::MaxResidentMemory => of_last_run(state, |run| run.max_resident_bytes as f64),
+        ScriptFamily::MaxDuration => perhaps(expected.max_duration.map(seconds)),
+        ScriptFamily::ExpectedInterval => perhaps(expected.expected_interval.map(seconds)),
+        ScriptFamily::NextStart => perhaps(expected.next_start.map(unix_seconds)),
+        ScriptFamily::Grace => perhaps(expected.grace.map(seconds)),
+        ScriptFamily::HeartbeatInterval => perhaps(expected.heartbeat_interval.map(seconds)),
+        ScriptFamily::Ttl => perhaps(expected.ttl.map(seconds)),
+    }
+}
+
+/// Whether the state knows what the family says although the group's past is unknown.
+fn is_known(family: ScriptFamily, state: &GroupState) -> bool {
+    match family {
+        ScriptFamily::LastSuccess | ScriptFamily::ConsecutiveFailures => state.last_success.is_some(),
+        ScriptFamily::LastFailure => state.last_failure.is_some(),
+        ScriptFamily::Runs | ScriptFamily::RunDuration => state.counts.total() >= 2,
+        _ => true,
+    }
+}
+
+fn one(value: impl Into<f64>) -> Vec<Value> {
+    vec![(None, value.into())]
+}
+
+fn perhaps(value: Option<f64>) -> Vec<Value> {
+    value.map(one).unwrap_or_default()
+}
+
+fn of_last_run(state: &GroupState, value: impl Fn(&LastRun) -> f64) -> Vec<Value> {
+    perhaps(state.last_run.as_ref().map(value))
+}
+
+fn shape(family: ScriptFamily, values: Vec<Value>) -> Option<MetricFamily> {
+    let spec = family.spec();
+    let sample = |(label, value): Value| {
+        let label = spec.label.zip(label);
+        let labels = label.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        Sample { name: spec.name.to_owned(), labels, value }
+    };
+    (!values.is_empty()).then(|| MetricFamily {
+        name: spec.name.to_owned(),
+        metric_type: spec.metric_type,
+        help: Some(spec.help.to_owned()),
+        samples: values.into_iter().map(sample).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

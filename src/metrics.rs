@@ -1,0 +1,199 @@
+//! Metric families: the one model of them, and the one reader and writer of their text format.
+//!
+//! - [`families`]: the table of what jobmon exports of every group.
+//! - [`read`]: text format 0.0.4 as jobs write it, read strictly.
+//! - [`Exposition`]: families on their way to a sink, whether jobmon's own or a job's, and how they are written.
+//!
+//! What a family says of a group is shaped from the group's state by [`crate::delivery`].
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+pub mod families;
+mod read;
+
+pub use read::{Flaw, LARGEST, Repeated, read};
+
+/// Families, no two of which share a name, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exposition {
+    families: Vec<MetricFamily>,
+}
+
+/// A metric family: one name, one type, and its samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricFamily {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub metric_type: MetricType,
+    /// Its help text; a job's own family may have none.
+    pub help: Option<String>,
+    /// Its samples, no two of which have the same name and labels.
+    pub samples: Vec<Sample>,
+}
+
+/// One sample of a family.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The family's name, with an ending such as `_bucket` where its type has some.
+    pub name: String,
+    /// Its own labels, none twice, without those of the group.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+}
+
+/// Names and values.
+pub type Labels = Vec<(String, String)>;
+
+/// The type of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricType {
+    /// Only ever goes up, or starts anew.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts in buckets.
+    Histogram,
+    /// Quantiles.
+    Summary,
+    /// Not said.
+    Untyped,
+}
+
+impl MetricType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [Self::Counter, Self::Gauge, Self::Histogram, Self::Summary, Self::Untyped];
+
+    /// The word after `# TYPE NAME`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+            Self::Untyped => "untyped",
+        }
+    }
+
+    /// Endings of the names of its samples.
+    fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Histogram => &["_bucket", "_sum", "_count"],
+            Self::Summary => &["", "_sum", "_count"],
+            _ => &[""],
+        }
+    }
+}
+
+impl MetricFamily {
+    /// The names that no other family may use.
+    fn names(&self) -> Vec<String> {
+        let endings = self.metric_type.endings().iter().copied();
+        endings
+            .chain((self.metric_type == MetricType::Histogram).then_some(""))
+            .map(|ending| format!("{}{ending}", self.name))
+            .collect()
+    }
+}
+
+impl Exposition {
+    /// These families, which share no names.
+    pub fn new(families: impl IntoIterator<Item = MetricFamily>) -> Self {
+        Self { families: families.into_iter().collect() }
+    }
+
+    /// Reads what [`to_text`](Self::to_text) wrote.
+    pub fn from_text(text: &str) -> Self {
+        read::trusted(text)
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
+
+    /// The families, in order.
+    pub fn families(&self) -> &[MetricFamily] {
+        &self.families
+    }
+
+    /// These families, and those of `older` that share no name with them.
+    pub fn or(mut self, older: Self) -> Self {
+        let others = older.without(&self);
+        self.families.extend(others.families);
+        self
+    }
+
+    /// These families, less those that share a name with one of `others`.
+    pub fn without(mut self, others: &Self) -> Self {
+        let taken: HashSet<String> = others.families.iter().flat_map(MetricFamily::names).collect();
+        self.families.retain(|family| family.names().iter().all(|name| !taken.contains(name)));
+        self
+    }
+
+    /// Text format 0.0.4, with `labels` before those of each sample.
+    pub fn to_text(&self, labels: &[(&str, &str)]) -> String {
+        let common: String = labels.iter().map(|(name, value)| label(name, value)).collect();
+        let mut text = String::new();
+        for family in &self.families {
+            write_family(family, &common, &mut text).expect("writing to a string cannot fail");
+        }
+        text
+    }
+}
+
+fn write_family(family: &MetricFamily, common: &str, text: &mut String) -> std::fmt::Result {
+    let MetricFamily { name, metric_type, help, samples } = family;
+    if let Some(help) = help {
+        writeln!(text, "# HELP {name} {}", escape_help(help))?;
+    }
+    writeln!(text, "# TYPE {name} {}", metric_type.as_str())?;
+    for Sample { name, labels, value } in samples {
+        let own: String = labels.iter().map(|(name, value)| label(name, value)).collect();
+        let value = number(*value);
+        match format!("{common}{own}").trim_end_matches(',') {
+            "" => writeln!(text, "{name} {value}")?,
+            labels => writeln!(text, "{name}{{{labels}}} {value}")?,
+        }
+    }
+    Ok(())
+}
+
+fn label(name: &str, value: &str) -> String {
+    format!("{name}=\"{}\",", escape_help(value).replace('"', "\\\""))
+}
+
+/// A help text as the text format writes it.
+pub fn escape_help(help: &str) -> String {
+    help.replace('\\', "\\\\").replace('\n', "\\n")
+}
+
+/// The shortest text that reads back as the value, as Go writes it: `2`, `0.25`, `1e300`, `+Inf`.
+fn number(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    // Debug turns to exponents where Display would write hundreds of zeros.
+    let text = format!("{value:?}");
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// A time as samples have it: seconds since 1970, negative before, to the microsecond, which is what an `f64` can hold of
+/// a present-day time.
+pub fn unix_seconds(time: SystemTime) -> f64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => seconds(after),
+        Err(before) => -seconds(before.duration()),
+    }
+}
+
+/// A duration as samples have it: seconds, to the microsecond.
+pub fn seconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests;
