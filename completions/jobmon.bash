@@ -22,6 +22,9 @@ _jobmon() {
             jobmon,config)
                 cmd="jobmon__subcmd__config"
                 ;;
+            jobmon,cron)
+                cmd="jobmon__subcmd__cron"
+                ;;
             jobmon,doctor)
                 cmd="jobmon__subcmd__doctor"
                 ;;
@@ -54,6 +57,15 @@ _jobmon() {
                 ;;
             jobmon,unregister)
                 cmd="jobmon__subcmd__unregister"
+                ;;
+            jobmon__subcmd__cron,restore)
+                cmd="jobmon__subcmd__cron__subcmd__restore"
+                ;;
+            jobmon__subcmd__cron,unwrap)
+                cmd="jobmon__subcmd__cron__subcmd__unwrap"
+                ;;
+            jobmon__subcmd__cron,wrap)
+                cmd="jobmon__subcmd__cron__subcmd__wrap"
                 ;;
             jobmon__subcmd__generate,alertmanager)
                 cmd="jobmon__subcmd__generate__subcmd__alertmanager"
@@ -89,7 +101,7 @@ _jobmon() {
 
     case "${cmd}" in
         jobmon)
-            opts="-v -h -V --config --verbose --help --version status history logs push register unregister flush list clear doctor config generate run"
+            opts="-v -h -V --config --verbose --help --version status history logs push register unregister flush list clear doctor config cron generate run"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -392,6 +404,130 @@ _jobmon() {
                     return 0
                     ;;
                 --quiet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jobmon__subcmd__cron)
+            opts="-v -h --config --verbose --help wrap unwrap restore"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jobmon__subcmd__cron__subcmd__restore)
+            opts="-v -h --user --apply --state-dir --config --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jobmon__subcmd__cron__subcmd__unwrap)
+            opts="-v -h --user --all --system --daemon --only --skip --apply --check --state-dir --config --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --daemon)
+                    COMPREPLY=($(compgen -W "debian cronie systemd-cron busybox supercronic" -- "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jobmon__subcmd__cron__subcmd__wrap)
+            opts="-v -h --user --all --system --daemon --only --skip --apply --jobmon --fallback --state-dir --config --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --daemon)
+                    COMPREPLY=($(compgen -W "debian cronie systemd-cron busybox supercronic" -- "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobmon)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

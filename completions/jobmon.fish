@@ -39,6 +39,7 @@ complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "list" -d 'List the gr
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "clear" -d 'Delete groups from gateways'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "doctor" -d 'Check the whole chain and say what to do next'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "config" -d 'Print the effective configuration and where each value comes from'
+complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "cron" -d 'Find the jobs of crontabs, put jobmon in front of them, and take it away again'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "generate" -d 'Print files for Prometheus, Grafana, Alertmanager, nginx and systemd'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "run" -d 'Run a command unchanged and report how it ended'
 complete -c jobmon -n "__fish_jobmon_using_subcommand status" -s n -l name -d 'Only groups whose label "script_name" is NAME' -r
@@ -281,6 +282,51 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l state-dir -d 'F
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -f -a "wrap" -d 'Put jobmon in front of the jobs of crontabs'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -f -a "unwrap" -d 'Take jobmon away from the jobs that "jobmon cron wrap" put it in front of'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -f -a "restore" -d 'Put back what crontabs were before jobmon changed them'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l user -d 'Crontab of this user, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l daemon -d 'Program that reads the crontabs [default: the one of this host]' -r -f -a "debian\t'Debian\'s and Ubuntu\'s cron'
+cronie\t'cronie, the cron of Fedora, RHEL, Arch and openSUSE'
+systemd-cron\t'systemd-cron'
+busybox\t'crond of busybox, the cron of Alpine'
+supercronic\t'supercronic, a cron for containers'"
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l only -d 'Only the job with this name, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l skip -d 'Not the job with this name, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l jobmon -d 'Path of jobmon in the lines [default: this program\'s]' -r -F
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l all -d 'All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l system -d 'Read a user in each line, as in /etc/crontab'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l apply -d 'Make the changes'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l fallback -d 'Write lines that run the job also where jobmon is not installed'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l user -d 'Crontab of this user, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l daemon -d 'Program that reads the crontabs [default: the one of this host]' -r -f -a "debian\t'Debian\'s and Ubuntu\'s cron'
+cronie\t'cronie, the cron of Fedora, RHEL, Arch and openSUSE'
+systemd-cron\t'systemd-cron'
+busybox\t'crond of busybox, the cron of Alpine'
+supercronic\t'supercronic, a cron for containers'"
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l only -d 'Only the job with this name, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l skip -d 'Not the job with this name, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l all -d 'All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l system -d 'Read a user in each line, as in /etc/crontab'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l apply -d 'Make the changes'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l check -d 'Print the crontabs that have wrapped lines, and exit with 1 if there are any'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l user -d 'Crontab of this user, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l apply -d 'Make the changes'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and not __fish_seen_subcommand_from rules dashboard scrape-config alertmanager nginx systemd recipe man completions" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and not __fish_seen_subcommand_from rules dashboard scrape-config alertmanager nginx systemd recipe man completions" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and not __fish_seen_subcommand_from rules dashboard scrape-config alertmanager nginx systemd recipe man completions" -s h -l help -d 'Print help (see more with \'--help\')'

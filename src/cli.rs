@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod cron;
 pub mod doctor;
 pub mod generate;
 pub mod history;
@@ -57,6 +58,7 @@ pub enum Command {
     Clear(Box<janitor::ClearArgs>),
     Doctor(Box<doctor::DoctorArgs>),
     Config(Box<doctor::ConfigArgs>),
+    Cron(Box<cron::CronArgs>),
     Generate(Box<generate::GenerateArgs>),
 }
 

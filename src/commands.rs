@@ -9,6 +9,7 @@ use crate::exit_code;
 
 mod clear;
 mod config_command;
+mod cron;
 mod desk;
 mod doctor;
 mod flush;
@@ -53,6 +54,7 @@ fn dispatch(invocation: Invocation) -> ExitCode {
         // What is wrong with a file is a finding like any other.
         Command::Doctor(args) => configured(&flags, ExplicitFile::MayFail, |config| doctor::run(&args, config)),
         Command::Flush(args) => configured(&flags, ExplicitFile::MustLoad, |config| flush::run(&args, config)),
+        Command::Cron(args) => logged(&flags, |config| cron::run(&args, config)),
         Command::Generate(args) => generate::run(&args, &flags),
         Command::Push(args) => logged(&flags, |config| push::run(&args, config)),
         Command::Register(_) => logged(&flags, register::register),

@@ -1,7 +1,6 @@
 //! The jobs that a host starts by itself: found in crontabs, named, wrapped with jobmon, and unwrapped again.
 //!
-//! Everything here is pure: bytes in, values and bytes out. A crontab is kept byte for byte; what is changed is the
-//! command of a line and nothing else. Five programs read crontabs, each in its own way ([`Daemon`]), and what one of them
+//! A crontab is kept byte for byte; what is changed is the command of a line and nothing else. Five programs read crontabs, each in its own way ([`Daemon`]), and what one of them
 //! would not run must not be found out by changing it: a file that its daemon refuses is left alone.
 //!
 //! ```text
@@ -10,13 +9,17 @@
 //!       ─► plan      what becomes of each line and why; the new bytes            (Plan)
 //! ```
 //!
-//! Reading and writing files, and crontab(1), are the caller's.
+//! These are pure: bytes in, values and bytes out. At the rim, [`host`] and [`packages`] say what this machine has, and
+//! [`apply`] reads and replaces crontabs.
 
+pub mod apply;
 pub mod crontab;
 pub mod daemon;
 pub mod fields;
+pub mod host;
 pub mod names;
 pub mod others;
+pub mod packages;
 pub mod plan;
 pub mod wrapped;
 

@@ -7,6 +7,8 @@ mod auth;
 mod capture;
 mod clear;
 mod config;
+mod cron_packages;
+mod cron_wrap;
 mod damage;
 mod delays;
 mod delivery_support;

@@ -1,0 +1,184 @@
+//! `jobmon cron`: the jobs that this host starts by itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::settings::StateArgs;
+
+/// Find the jobs of crontabs, put jobmon in front of them, and take it away again
+///
+/// Nothing is changed without --apply: wrap, unwrap and restore show what they would do.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct CronArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: Cron,
+}
+
+/// What can be done with crontabs.
+#[derive(Subcommand, Clone, Debug)]
+#[allow(missing_docs, reason = "a comment at a variant would replace the help text of its arguments' type")]
+pub enum Cron {
+    Wrap(Box<WrapArgs>),
+    Unwrap(Box<UnwrapArgs>),
+    Restore(Box<RestoreArgs>),
+}
+
+/// Which crontabs are meant.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(next_help_heading = "Crontabs")]
+pub struct CrontabArgs {
+    /// Crontab files; "-": standard input [default: your own crontab]
+    ///
+    /// /etc/crontab and files of /etc/cron.d have a user in each line, other files have none (see --system).
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Crontab of this user, repeatable
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+
+    /// All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)
+    #[arg(long)]
+    pub all: bool,
+
+    /// Read a user in each line, as in /etc/crontab
+    #[arg(long)]
+    pub system: bool,
+
+    /// Program that reads the crontabs [default: the one of this host]
+    ///
+    /// Each reads a crontab in its own way. Where this host has none, Debian's cron is assumed, which is the strictest.
+    #[arg(long, value_name = "DAEMON", value_enum)]
+    pub daemon: Option<DaemonName>,
+}
+
+/// Programs that read crontabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DaemonName {
+    /// Debian's and Ubuntu's cron.
+    Debian,
+    /// cronie, the cron of Fedora, RHEL, Arch and openSUSE.
+    Cronie,
+    /// systemd-cron.
+    SystemdCron,
+    /// crond of busybox, the cron of Alpine.
+    Busybox,
+    /// supercronic, a cron for containers.
+    Supercronic,
+}
+
+/// Which jobs are meant.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(next_help_heading = "Selection")]
+pub struct JobArgs {
+    /// Only the job with this name, repeatable
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+
+    /// Not the job with this name, repeatable
+    #[arg(long, value_name = "NAME")]
+    pub skip: Vec<String>,
+}
+
+/// Put jobmon in front of the jobs of crontabs
+///
+/// Prints a plan (each job with its name, and each job that stays as it is with the reason) and the changes. With --apply
+/// it makes exactly these changes. The command of a line is kept byte for byte inside quotes; a test in front of it
+/// ("test -x PROGRAM && ...") stays in front, so that a test that fails is no run. Names that do not fit are changed by a
+/// comment "# jobmon: NAME" above the line.
+///
+/// A line that cannot be wrapped safely stays as it is. So does a file that cron refuses. Wrapping twice changes
+/// nothing; where the time of a wrapped line was edited, --schedule is brought up to date. Before a crontab is changed it
+/// is saved in the state directory: see "jobmon cron restore".
+///
+/// With "-", a crontab is read from standard input and a whole crontab is written to standard output, whatever can be
+/// wrapped; the plan goes to standard error.
+///
+/// Exit code: 0; 1 if a crontab could not be read or changed; 125 for bad usage.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(after_help = "Example: jobmon cron wrap --all --apply")]
+pub struct WrapArgs {
+    /// Which crontabs.
+    #[command(flatten)]
+    pub crontabs: CrontabArgs,
+
+    /// Which jobs.
+    #[command(flatten)]
+    pub jobs: JobArgs,
+
+    /// Make the changes
+    #[arg(long)]
+    pub apply: bool,
+
+    /// Path of jobmon in the lines [default: this program's]
+    #[arg(long, value_name = "PATH")]
+    pub jobmon: Option<PathBuf>,
+
+    /// Write lines that run the job also where jobmon is not installed
+    #[arg(long)]
+    pub fallback: bool,
+
+    /// Where backups are kept.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// Take jobmon away from the jobs that "jobmon cron wrap" put it in front of
+///
+/// The lines become what they were, byte for byte. Exit code: 0; 1 if a crontab could not be read or changed, or with
+/// --check if a wrapped line is left; 125 for bad usage.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(after_help = "Example: jobmon cron unwrap --all --apply")]
+pub struct UnwrapArgs {
+    /// Which crontabs.
+    #[command(flatten)]
+    pub crontabs: CrontabArgs,
+
+    /// Which jobs.
+    #[command(flatten)]
+    pub jobs: JobArgs,
+
+    /// Make the changes
+    #[arg(long, conflicts_with = "check")]
+    pub apply: bool,
+
+    /// Print the crontabs that have wrapped lines, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+
+    /// Where backups are kept.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// Put back what crontabs were before jobmon changed them
+///
+/// The newest backup of each crontab; what was edited since is lost, as the changes that are printed show. Exit code: 0; 1
+/// if there is no backup, or a crontab could not be read or changed; 125 for bad usage.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(after_help = "Example: jobmon cron restore /etc/cron.d/backup --apply")]
+pub struct RestoreArgs {
+    /// Crontab files [default: every crontab that was changed]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Crontab of this user, repeatable
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+
+    /// Make the changes
+    #[arg(long)]
+    pub apply: bool,
+
+    /// Where backups are kept.
+    #[command(flatten)]
+    pub state: StateArgs,
+}

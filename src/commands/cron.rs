@@ -1,0 +1,18 @@
+//! `jobmon cron`: crontabs are found, planned, shown and changed.
+
+mod edit;
+mod sources;
+
+use std::process::ExitCode;
+
+use crate::cli::cron::{Cron, CronArgs};
+use crate::config::Config;
+
+/// Does what was asked for.
+pub fn run(args: &CronArgs, config: &Config) -> ExitCode {
+    match &args.what {
+        Cron::Wrap(args) => edit::wrap(args, config),
+        Cron::Unwrap(args) => edit::unwrap(args, config),
+        Cron::Restore(args) => edit::restore(args, config),
+    }
+}
