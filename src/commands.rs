@@ -1,6 +1,6 @@
 //! One straight-line function for each subcommand.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{self, Command, Ending, Flags, Invocation};
@@ -15,7 +15,6 @@ mod doctor;
 mod flush;
 mod generate;
 mod history;
-mod labels;
 mod list;
 mod logs;
 mod push;
@@ -119,6 +118,13 @@ fn print_bytes(bytes: &[u8], code: ExitCode) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The width of the terminal that standard output is; `None` = not a terminal, nothing has to be shortened.
+fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
+    size.map(|(width, _)| usize::from(width.0))
 }
 
 /// One line on standard error about what could not be done, and the exit code for that.

@@ -145,7 +145,7 @@ fn clock(place: &Place, theirs: SystemTime, ours: SystemTime) -> Finding {
     };
     let what = format!(
         "its clock is {} {} this host's",
-        crate::render::duration(Duration::from_secs(offset.as_secs())),
+        crate::text::duration(Duration::from_secs(offset.as_secs())),
         if ahead { "ahead of" } else { "behind" }
     );
     let next = "set both clocks by NTP (timedatectl status): alerts compare times of both machines";
@@ -156,11 +156,6 @@ fn clock(place: &Place, theirs: SystemTime, ours: SystemTime) -> Finding {
     } else {
         place.broken(CHECK, what, next)
     }
-}
-
-/// `1 group`, `2 groups`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The first few names, and how many more there are.
@@ -220,6 +215,5 @@ mod tests {
     fn names_are_listed_up_to_a_limit() {
         assert_eq!(list(["a", "b", "c"]), "a, b, c");
         assert_eq!(list(["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
-        assert_eq!((count(1, "group"), count(0, "group")), ("1 group".to_owned(), "0 groups".to_owned()));
     }
 }

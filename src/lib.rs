@@ -52,3 +52,4 @@ pub mod schedules;
 pub mod shell;
 pub mod sinks;
 pub mod supervise;
+pub mod text;

@@ -4,17 +4,19 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::list::show::{Listing, Total, count, terminal_width};
 use super::list::{NO_GATEWAY, driver, patience, read_all};
 use super::selection::selector;
+use super::terminal_width;
 use crate::cli::janitor::{ClearArgs, SortBy};
 use crate::config::Config;
 use crate::delivery::Clients;
 use crate::janitor::apply::{Event, Tally, Timeouts, apply};
 use crate::janitor::plan::{Plan, Policy, plan};
 use crate::janitor::reading::Reading;
+use crate::render::listing::{Listing, Total};
 use crate::sinks::Driver;
 use crate::sinks::pushgateway::{Client, ReadError};
+use crate::text::count;
 
 mod cleared;
 mod progress;

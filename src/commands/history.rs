@@ -1,16 +1,13 @@
 //! `jobmon history`: past runs, newest first.
 
-mod show;
-
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use super::{list, stored};
+use super::stored;
 use crate::cli::history::{HistoryArgs, ListingFormat};
 use crate::config::Config;
 use crate::record::Outcome;
-
-use show::History;
+use crate::render::history::History;
 
 /// Prints them; 0 also if there are none, 1 if the registry cannot be read or was damaged.
 pub fn run(args: &HistoryArgs, config: &Config) -> ExitCode {
@@ -46,7 +43,7 @@ pub fn run(args: &HistoryArgs, config: &Config) -> ExitCode {
     }
     let text = match args.format {
         ListingFormat::Table if args.output => history.in_full(),
-        ListingFormat::Table => history.table(list::show::terminal_width()),
+        ListingFormat::Table => history.table(super::terminal_width()),
         ListingFormat::Json => history.json(args.output),
         ListingFormat::Csv => history.csv(args.output),
     };

@@ -10,12 +10,9 @@ use crate::config::{Config, Origin, Setting};
 use crate::delivery::Clients;
 use crate::janitor::group::RemoteGroup;
 use crate::janitor::reading::{Reading, read};
-use crate::render::age_text;
+use crate::render::listing::{Listing, Total};
 use crate::sinks::Driver;
-
-pub(super) mod show;
-
-use show::{Listing, Total};
+use crate::text::{age_text, count};
 
 /// Prints them; 1 if a gateway cannot be read, 125 if nothing can be read at all because no gateway is configured.
 pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
@@ -42,7 +39,7 @@ pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
     }
     listing.sort(args.sort);
     let text = match args.format {
-        ListingFormat::Table => listing.table(show::terminal_width()),
+        ListingFormat::Table => listing.table(super::terminal_width()),
         ListingFormat::Json => listing.json(),
         ListingFormat::Csv => listing.csv(),
     };
@@ -113,10 +110,10 @@ fn warn_of(gateway: &str, reading: &Reading, max_samples: u64) {
     if poisonous > 0 {
         tracing::warn!(
             "{gateway}: takes no pushes and no scrapes because of {}: see \"jobmon clear --poisoned\"",
-            show::count(poisonous, "damaged group")
+            count(poisonous, "damaged group")
         );
     }
     if reading.nameless > 0 {
-        tracing::warn!("{gateway}: {} without labels cannot be shown", show::count(reading.nameless as usize, "group"));
+        tracing::warn!("{gateway}: {} without labels cannot be shown", count(reading.nameless as usize, "group"));
     }
 }

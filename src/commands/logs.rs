@@ -7,7 +7,7 @@ use crate::cli::history::LogsArgs;
 use crate::config::Config;
 use crate::record::Outcome;
 use crate::registry::RunFilter;
-use crate::render::timestamp;
+use crate::text::timestamp;
 
 /// Prints it as the job wrote it; 1 if there is no such run, it kept no output, or the registry cannot be read.
 ///

@@ -1,16 +1,13 @@
 //! `jobmon status`: every group with its last result, and what is still to be delivered.
 
-mod show;
-
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use super::{list, stored};
+use super::stored;
 use crate::cli::history::{Format, StatusArgs};
 use crate::config::Config;
 use crate::registry::journal;
-
-use show::Status;
+use crate::render::status::Status;
 
 /// Prints it; 0 also if there is nothing to show, 1 if the registry cannot be read or was damaged.
 pub fn run(args: &StatusArgs, config: &Config) -> ExitCode {
@@ -36,7 +33,7 @@ pub fn run(args: &StatusArgs, config: &Config) -> ExitCode {
         Err(error) => return super::fail(&error),
     }
     let text = match args.format {
-        Format::Table => status.table(list::show::terminal_width()),
+        Format::Table => status.table(super::terminal_width()),
         Format::Json => status.json(),
     };
     super::print(&text, code)

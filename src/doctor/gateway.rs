@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::{Area, Finding, OwnGroup, Place, clock, count, host::complaint, list};
+use super::{Area, Finding, OwnGroup, Place, clock, host::complaint, list};
 use crate::grouping::GroupingKey;
 use crate::janitor::group::RemoteGroup;
 use crate::sinks::pushgateway::{ComplaintKind, GatewayStatus, Outage, RawKey, ReadError, Readiness};
+use crate::text::count;
 
 /// More samples than this make every push by anybody slow: a push takes time in proportion to all of them.
 const MANY_SAMPLES: u64 = 100_000;

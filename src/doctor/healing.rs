@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::gateway::Gateway;
 use super::host::{Host, Registry, State};
-use super::{count, list};
+use super::list;
 use crate::grouping::GroupingKey;
+use crate::text::count;
 
 /// One step towards a healthy chain.
 #[derive(Clone, Debug, PartialEq)]

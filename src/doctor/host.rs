@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Area, Finding, OwnGroup, Place, count, list};
+use super::{Area, Finding, OwnGroup, Place, list};
 use crate::registry::RegistryError;
-use crate::render::{ago, one_line};
+use crate::text::{ago, count, one_line};
 
 /// Everything that was seen on this host.
 #[derive(Clone, Debug)]
@@ -241,7 +241,7 @@ fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
     let place = place_of(&host.state);
     let mut found = Vec::new();
     if now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() < EARLIEST {
-        let what = format!("this host's clock says {}", crate::render::timestamp(now));
+        let what = format!("this host's clock says {}", crate::text::timestamp(now));
         found.push(place.broken("clock", what, "set the clock (timedatectl status)"));
     }
     let contents = match &host.registry {
@@ -286,7 +286,7 @@ fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
     {
         found.push(place.warning(
             "clock",
-            format!("holds times that are {} ahead: a clock was or is wrong", crate::render::duration(ahead)),
+            format!("holds times that are {} ahead: a clock was or is wrong", crate::text::duration(ahead)),
             "see that this host's clock is right (timedatectl status); each group's next run corrects its times",
         ));
     }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::{Area, Finding, OwnGroup, Place, clock, count, list};
+use super::{Area, Finding, OwnGroup, Place, clock, list};
 use crate::config;
 use crate::generate::{GATEWAY_JOB, GATEWAY_LABEL, rules};
 use crate::grouping::GroupingKey;
-use crate::render::one_line;
 use crate::sinks::prometheus::{Health, QueryError, Rule, Target};
 use crate::sinks::pushgateway::{Outage, Readiness};
+use crate::text::{count, one_line};
 
 /// The labels of one series.
 pub type Labels = BTreeMap<String, String>;

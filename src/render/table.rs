@@ -1,7 +1,7 @@
 //! Tables of plain text that fit a width.
 
-use super::one_line;
 use super::width::{beginning, width as columns_of};
+use crate::text::one_line;
 
 /// On which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +51,6 @@ impl Table {
             cells.into_iter().take(self.columns.len()).map(|cell| one_line(cell.as_ref())).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
-    }
-
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// The table as text of at most `width` columns (`None`: as wide as it is), with a final line feed. Text columns

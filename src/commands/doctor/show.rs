@@ -2,7 +2,7 @@
 
 use crate::doctor::healing::Step;
 use crate::doctor::{Finding, Place, Severity, verdict};
-use crate::render::one_line;
+use crate::text::one_line;
 
 use super::heal::Healed;
 

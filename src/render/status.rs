@@ -5,11 +5,13 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::commands::labels::{differing, seconds};
+use super::labels::differing;
+use super::table::{Align, Column, Table};
 use crate::grouping::GroupingKey;
+use crate::metrics::unix_seconds;
 use crate::record::Outcome;
 use crate::registry::{GroupState, GroupStatus, Replica, ReplicaStatus, RunFilter, RunStart};
-use crate::render::{Align, Column, Table, age_text, ago, duration};
+use crate::text::{age_text, ago, duration};
 
 /// Groups at one moment.
 pub struct Status {
@@ -181,8 +183,8 @@ impl Row {
                 "result": run.outcome.as_str(),
                 "exit_code": run.exit_code,
                 "signal": run.signal,
-                "start_time_seconds": seconds(run.started_at),
-                "end_time_seconds": seconds(run.ended_at),
+                "start_time_seconds": unix_seconds(run.started_at),
+                "end_time_seconds": unix_seconds(run.ended_at),
                 "duration_seconds": run.duration.as_secs_f64(),
                 "cpu_user_seconds": run.cpu_user.as_secs_f64(),
                 "cpu_system_seconds": run.cpu_system.as_secs_f64(),
@@ -198,9 +200,9 @@ impl Row {
                     "destination": replica.destination,
                     "delivered": replica.status(state.seq) == ReplicaStatus::Delivered,
                     "owed": errand(replica.status(state.seq)),
-                    "owed_since_seconds": replica.pending_since.map(seconds),
+                    "owed_since_seconds": replica.pending_since.map(unix_seconds),
                     "attempts": replica.attempts,
-                    "last_attempt_time_seconds": replica.last_attempt.map(seconds),
+                    "last_attempt_time_seconds": replica.last_attempt.map(unix_seconds),
                     "last_error": replica.last_error,
                 })
             })
@@ -209,11 +211,11 @@ impl Row {
             "labels": self.key.all_labels(),
             "command": self.command,
             "last_run": last_run,
-            "last_success_time_seconds": state.last_success.map(seconds),
-            "last_failure_time_seconds": state.last_failure.map(seconds),
+            "last_success_time_seconds": state.last_success.map(unix_seconds),
+            "last_failure_time_seconds": state.last_failure.map(unix_seconds),
             "consecutive_failures": state.consecutive_failures,
             "runs": runs,
-            "running_since_seconds": self.running.iter().copied().map(seconds).collect::<Vec<_>>(),
+            "running_since_seconds": self.running.iter().copied().map(unix_seconds).collect::<Vec<_>>(),
             "destinations": replicas,
         })
     }

@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::commands::labels::{differing, seconds};
+use super::csv_line;
+use super::labels::differing;
+use super::table::{Align, Column, Table};
 use crate::grouping::GroupingKey;
+use crate::metrics::unix_seconds;
 use crate::record::RunRecord;
 use crate::registry::PastRun;
-use crate::render::{Align, Column, Table, bytes, csv_line, duration, one_line, timestamp};
+use crate::text::{bytes, duration, one_line, timestamp};
 
 /// Runs, newest first, with the output that was read.
 #[derive(Default)]
@@ -106,8 +109,8 @@ impl History {
                 record.outcome.to_string(),
                 record.exit_code.to_string(),
                 record.signal.map(|signal| signal.to_string()).unwrap_or_default(),
-                seconds(record.started_at).to_string(),
-                seconds(record.ended_at).to_string(),
+                unix_seconds(record.started_at).to_string(),
+                unix_seconds(record.ended_at).to_string(),
                 record.duration.as_secs_f64().to_string(),
                 record.cpu_user.as_secs_f64().to_string(),
                 record.cpu_system.as_secs_f64().to_string(),
@@ -168,7 +171,7 @@ fn run_as_json(run: &PastRun) -> Value {
         .iter()
         .map(|attempt| {
             json!({
-                "start_time_seconds": seconds(attempt.started_at),
+                "start_time_seconds": unix_seconds(attempt.started_at),
                 "duration_seconds": attempt.duration.as_secs_f64(),
                 "exit_code": attempt.exit_code,
             })
@@ -181,8 +184,8 @@ fn run_as_json(run: &PastRun) -> Value {
         "result": record.outcome.as_str(),
         "exit_code": record.exit_code,
         "signal": record.signal,
-        "start_time_seconds": seconds(record.started_at),
-        "end_time_seconds": seconds(record.ended_at),
+        "start_time_seconds": unix_seconds(record.started_at),
+        "end_time_seconds": unix_seconds(record.ended_at),
         "duration_seconds": record.duration.as_secs_f64(),
         "cpu_user_seconds": record.cpu_user.as_secs_f64(),
         "cpu_system_seconds": record.cpu_system.as_secs_f64(),

@@ -6,15 +6,17 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::table::{Align, Column, Table};
+use super::{csv_line, harmless_json};
 use crate::cli::janitor::SortBy;
 use crate::janitor::group::{Damage, RemoteGroup};
 use crate::janitor::reading::Reading;
-use crate::render::{Align, Column, Table, age_text, csv_line, harmless_json};
+use crate::metrics::unix_seconds;
+use crate::text::{age_text, count, one_line};
 
 /// Some groups of some gateways.
 pub struct Listing<'a> {
@@ -63,18 +65,6 @@ impl<'a> Total<'a> {
             count(self.samples as usize, "sample")
         )
     }
-}
-
-/// `1 group`, `2 groups`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// The width of the terminal that standard output is; `None` = not a terminal, nothing has to be shortened.
-pub fn terminal_width() -> Option<usize> {
-    let stdout = std::io::stdout();
-    let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
-    size.map(|(width, _)| usize::from(width.0))
 }
 
 impl<'a> Listing<'a> {
@@ -227,8 +217,8 @@ impl<'a> Record<'a> {
                 .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))
                 .collect(),
             label_bytes: invalid.map(|(name, value)| (name, hex(value))).collect(),
-            push_time_seconds: group.push_time.map(seconds),
-            push_failure_time_seconds: group.push_failure_time.map(seconds),
+            push_time_seconds: group.push_time.map(unix_seconds),
+            push_failure_time_seconds: group.push_failure_time.map(unix_seconds),
             age_seconds: group.age(now).map(|age| age.as_secs()),
             last_push_successful: group.last_push_successful,
             succeeded: group.last_run.succeeded,
@@ -254,7 +244,7 @@ fn shown(value: &[u8]) -> String {
     }
     let mut text = String::new();
     for chunk in value.utf8_chunks() {
-        text.push_str(&crate::render::one_line(chunk.valid()));
+        text.push_str(&one_line(chunk.valid()));
         for byte in chunk.invalid() {
             write!(text, "\\x{byte:02x}").expect("writing to a string does not fail");
         }
@@ -291,10 +281,6 @@ fn result(group: &RemoteGroup) -> String {
         (Some(false), None) => "failed".to_owned(),
         (None, _) => "-".to_owned(),
     }
-}
-
-fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn number<T: ToString>(value: Option<T>) -> String {

@@ -1,7 +1,6 @@
-//! Labels and times of groups, as `status` and `history` show them.
+//! Labels of groups, as `status` and `history` show them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
 
 use crate::grouping::GroupingKey;
 
@@ -23,14 +22,6 @@ pub fn differing<'a>(keys: impl Iterator<Item = &'a GroupingKey> + Clone) -> Vec
         labels.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
     })
     .collect()
-}
-
-/// Seconds since 1970, as Prometheus writes times.
-pub fn seconds(time: SystemTime) -> f64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
-    }
 }
 
 #[cfg(test)]
