@@ -11,10 +11,10 @@ use crate::cli::cron::{JobArgs, RestoreArgs, UnwrapArgs, WrapArgs};
 use crate::commands::stored::state_dir;
 use crate::commands::{bad_usage, complain, print_bytes};
 use crate::config::Config;
-use crate::render::one_line;
 use crate::schedules::apply::{self, Backup, Backups, Lock, Origin};
 use crate::schedules::plan::{self, Action, Plan, Selection, Style};
 use crate::schedules::wrapped;
+use crate::text::one_line;
 
 /// What a command does to crontabs, in the words of what it prints.
 #[derive(Clone, Copy)]
