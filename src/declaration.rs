@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use crate::config::{Config, Origin, Setting, UsageError, Warning};
+use crate::config::{self, Config, Origin, Setting, UsageError, Warning};
 use crate::delivery::route::Route;
+use crate::destination::Sink;
 use crate::registry::{Declaration, Expectations, ScheduleSpec};
 use crate::schedule::{Schedule, Zone};
 
@@ -75,9 +76,12 @@ pub fn route(config: &Config) -> Route {
     if config.report.no_push {
         return Route::default();
     }
-    let textfile_dir = config.report.textfile_dir.clone();
-    let gateways = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
-    Route { gateways, spread: config.spread, textfile_dir }
+    let textfiles = config.report.textfile_dir.clone().map(Sink::Textfile);
+    Route {
+        gateways: config.gateways.iter().map(config::Gateway::sink).collect(),
+        spread: config.spread,
+        others: textfiles.into_iter().collect(),
+    }
 }
 
 /// What is expected of the job, with its schedule, if it has one.
@@ -99,7 +103,7 @@ pub fn terms(config: &Config, expectations: Expectations, route: &Route, now: Sy
     let seed = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     Declaration {
         expectations,
-        destinations: (!route.is_empty()).then(|| route.destinations(&config.grouping_key, seed)),
+        sinks: (!route.is_empty()).then(|| route.homes(&config.grouping_key, seed)),
         route: (!route.is_empty()).then(|| route.to_note()),
         withdraw_from: if config.report.ephemeral { route.everywhere() } else { Vec::new() },
     }

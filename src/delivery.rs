@@ -18,10 +18,12 @@ mod group_lock;
 mod reconciler;
 mod restarts;
 pub mod route;
+mod send;
 pub mod spread;
 mod stale_replicas;
 pub mod stateless;
 
 pub use clients::Clients;
 pub use flush::Flushed;
-pub use reconciler::{BackoffPolicy, Delivery, Failure, Reconciler};
+pub use reconciler::{BackoffPolicy, Reconciler};
+pub use send::{Delivery, Failure};

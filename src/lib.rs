@@ -34,6 +34,7 @@ pub mod commands;
 pub mod config;
 pub mod declaration;
 pub mod delivery;
+pub mod destination;
 pub mod doctor;
 pub mod exit_code;
 pub mod generate;

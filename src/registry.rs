@@ -1,7 +1,7 @@
-//! What is kept on this host: the history of runs, the state of each group, and what is owed to which destination.
+//! What is kept on this host: the history of runs, the state of each group, and what is owed to which sink.
 //!
 //! The registry knows the truth about every group of this host; gateways and files hold replicas of it. It is the only place
-//! of SQL. It leaves to others: which destinations a group has and every request ([`crate::delivery`]), and what an error
+//! of SQL. It leaves to others: which sinks a group has and every request ([`crate::delivery`]), and what an error
 //! here means for a run, which is: nothing (the caller keeps the result in the [`journal`] and says so).
 //!
 //! ```text
@@ -23,13 +23,13 @@
 //! reports of its own run just ended is the newest whatever the clock says.
 
 mod clock;
-pub mod gateways;
 pub mod group_state;
 pub mod groups;
 pub mod history;
 pub mod journal;
 pub mod replicas;
 mod schema;
+pub mod sink_health;
 mod sql;
 mod state_dir;
 mod store;
@@ -44,10 +44,10 @@ use rusqlite::Transaction;
 
 use self::group_state::Arrival;
 use self::store::{Durability, Store};
+use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::record::{RunId, RunRecord};
 
-pub use self::gateways::{Gateway, RestartCheck};
 pub use self::group_state::{
     Declaration, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts, ScheduleSpec,
 };
@@ -57,6 +57,7 @@ pub use self::journal::RunStart;
 pub use self::replicas::{
     Action, Desired, PendingAction, PendingFilter, Replica, ReplicaStatus, RequestOutcome, RetryableError,
 };
+pub use self::sink_health::{RestartCheck, SinkHealth};
 pub use self::state_dir::StateDir;
 
 /// Something that was found wrong and does not stop the work; a line for the log.
@@ -137,7 +138,7 @@ pub struct Ingested {
 pub struct GroupStatus {
     /// The group.
     pub group: Group,
-    /// Its replicas, by destination.
+    /// Its replicas, by sink.
     pub replicas: Vec<Replica>,
 }
 
@@ -185,7 +186,7 @@ impl Registry {
     }
 
     /// A run of this process has ended: adds it to the history, counts it in its group, and owes the new state to the
-    /// destinations of `declaration`, and to no others; or the deletion of the group, if the declaration say so of such an end.
+    /// sinks of `declaration`, and to no others; or the deletion of the group, if the declaration say so of such an end.
     /// Survives a power cut once it has returned.
     pub fn remember(
         &mut self,
@@ -222,8 +223,8 @@ impl Registry {
                 if is_newest && declaration.withdraw(record.outcome) {
                     replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?;
                 } else {
-                    let destinations = declaration.destinations.as_deref().filter(|_| !is_placed && !group.retired);
-                    replicas::state_changed(transaction, &group, destinations.unwrap_or_default(), now)?;
+                    let sinks = declaration.sinks.as_deref().filter(|_| !is_placed && !group.retired);
+                    replicas::state_changed(transaction, &group, sinks.unwrap_or_default(), now)?;
                 }
                 Ok(Some(group.id))
             })?;
@@ -295,7 +296,7 @@ impl Registry {
     }
 
     /// Makes a group known before its first run: its expectations are kept for all runs that do not say otherwise, and
-    /// its state is owed to the destinations.
+    /// its state is owed to the sinks.
     pub fn register(
         &mut self,
         key: &GroupingKey,
@@ -312,7 +313,7 @@ impl Registry {
         })
     }
 
-    /// Adds metrics of the job's own to its group, which is owed to its destinations then; `replace` drops what was pushed
+    /// Adds metrics of the job's own to its group, which is owed to its sinks then; `replace` drops what was pushed
     /// before. The text is checked ([`crate::metrics`]); of `declaration` only where the group is to be counts.
     pub fn push(
         &mut self,
@@ -332,10 +333,10 @@ impl Registry {
         })
     }
 
-    /// Forgets a group and owes its deletion wherever a replica may be, and at the destinations `also`: another registry
+    /// Forgets a group and owes its deletion wherever a replica may be, and at the sinks `also`: another registry
     /// may have sent it there. Its runs stay in the history until retention takes them; should it run again, it begins
     /// anew. False if there is no such group; then only the deletion at `also` is owed.
-    pub fn unregister(&mut self, key: &GroupingKey, also: &[String], now: SystemTime) -> Result<bool, RegistryError> {
+    pub fn unregister(&mut self, key: &GroupingKey, also: &[Sink], now: SystemTime) -> Result<bool, RegistryError> {
         self.store.write(Durability::PowerCut, |transaction| {
             let known = groups::find(transaction, key)?;
             let is_known = known.as_ref().is_some_and(|group| !group.retired);
@@ -365,34 +366,29 @@ impl Registry {
 
     // Replicas
 
-    /// The group is to be at these destinations, and nowhere else: replicas at others are owed a deletion.
-    pub fn owe(&mut self, group: GroupId, destinations: &[String], now: SystemTime) -> Result<(), RegistryError> {
+    /// The group is to be at these sinks, and nowhere else: replicas at others are owed a deletion.
+    pub fn owe(&mut self, group: GroupId, sinks: &[Sink], now: SystemTime) -> Result<(), RegistryError> {
         self.store.write(Durability::PowerCut, |transaction| {
             let group = groups::get(transaction, group)?;
-            replicas::owe(transaction, &group, destinations, now)
+            replicas::owe(transaction, &group, sinks, now)
         })
     }
 
-    /// To be called before every request that could leave a replica of the group at the destination: writes that down, so
+    /// To be called before every request that could leave a replica of the group at the sink: writes that down, so
     /// that no replica is ever forgotten, and returns the group with the state to send.
     ///
-    /// A destination that is not one of the group's holds a stale replica from then on, which is owed a deletion as soon as
-    /// the group's own destinations have its newest state. Costs a sync only where there was anything to write.
-    pub fn begin_request(
-        &mut self,
-        group: GroupId,
-        destination: &str,
-        now: SystemTime,
-    ) -> Result<Group, RegistryError> {
+    /// A sink that is not one of the group's holds a stale replica from then on, which is owed a deletion as soon as
+    /// the group's own sinks have its newest state. Costs a sync only where there was anything to write.
+    pub fn begin_request(&mut self, group: GroupId, sink: &Sink, now: SystemTime) -> Result<Group, RegistryError> {
         let begun = self.store.read(|transaction| {
-            let begun = replicas::has_begun(transaction, group, destination)?;
+            let begun = replicas::has_begun(transaction, group, sink)?;
             begun.then(|| groups::get(transaction, group)).transpose()
         })?;
         if let Some(group) = begun {
             return Ok(group);
         }
         self.store.write(Durability::PowerCut, |transaction| {
-            replicas::begin(transaction, group, destination, now)?;
+            replicas::begin(transaction, group, sink, now)?;
             groups::get(transaction, group)
         })
     }
@@ -402,29 +398,27 @@ impl Registry {
     pub fn finish_request(
         &mut self,
         group: GroupId,
-        destination: &str,
+        sink: &Sink,
         outcome: &RequestOutcome,
         now: SystemTime,
     ) -> Result<(), RegistryError> {
-        self.store
-            .write(Durability::Crash, |transaction| replicas::settle(transaction, group, destination, outcome, now))
+        self.store.write(Durability::Crash, |transaction| replicas::settle(transaction, group, sink, outcome, now))
     }
 
-    /// What these destinations hold of the group may be gone in a moment: it is owed to them again.
-    pub fn owe_again(&mut self, group: GroupId, destinations: &[String], now: SystemTime) -> Result<(), RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| replicas::owe_again(transaction, group, destinations, now))
+    /// What these sinks hold of the group may be gone in a moment: it is owed to them again.
+    pub fn owe_again(&mut self, group: GroupId, sinks: &[Sink], now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| replicas::owe_again(transaction, group, sinks, now))
     }
 
-    /// What is owed at the destination has to wait, for a reason that is not the destination's: others come first.
+    /// What is owed at the sink has to wait, for a reason that is not the sink's: others come first.
     pub fn postpone(
         &mut self,
         group: GroupId,
-        destination: &str,
+        sink: &Sink,
         reason: &str,
         now: SystemTime,
     ) -> Result<(), RegistryError> {
-        self.store
-            .write(Durability::Crash, |transaction| replicas::postpone(transaction, group, destination, reason, now))
+        self.store.write(Durability::Crash, |transaction| replicas::postpone(transaction, group, sink, reason, now))
     }
 
     /// A request for the group was given up in the middle: wherever a replica may be, it may still be carried out.
@@ -445,50 +439,55 @@ impl Registry {
         self.store.read(|transaction| replicas::owed(transaction, which, limit, now))
     }
 
-    /// The group was deleted at the destination on purpose: nothing is owed there until it runs again, and should it come
+    /// The group was deleted at the sink on purpose: nothing is owed there until it runs again, and should it come
     /// back by itself, its deletion is. False if this registry does not know the group: it belongs to another host.
-    pub fn cleared(&mut self, key: &GroupingKey, destination: &str, now: SystemTime) -> Result<bool, RegistryError> {
+    pub fn cleared(&mut self, key: &GroupingKey, sink: &Sink, now: SystemTime) -> Result<bool, RegistryError> {
         // Most groups of a gateway are other hosts'.
         if self.store.read(|transaction| groups::find(transaction, key))?.is_none() {
             return Ok(false);
         }
         self.store.write(Durability::PowerCut, |transaction| {
             let Some(group) = groups::find(transaction, key)? else { return Ok(false) };
-            replicas::cleared(transaction, group.id, destination, now)?;
+            replicas::cleared(transaction, group.id, sink, now)?;
             Ok(true)
         })
     }
 
-    // Gateways
+    // Sinks
 
-    /// A gateway was started at `start_time`, in its own words. If that is news, whatever concerns it is owed again:
-    /// states that it may have lost, deletions that it may have undone.
-    pub fn gateway_seen(
+    /// A sink was started at `start_time`, in its own words. If that is news, whatever concerns it is pending again: states
+    /// that it may have lost, deletions that it may have undone.
+    pub fn record_start_time(
         &mut self,
-        url: &str,
+        sink: &Sink,
         start_time: &str,
         now: SystemTime,
     ) -> Result<RestartCheck, RegistryError> {
-        let known = self.gateway(url)?.and_then(|gateway| gateway.start_time);
+        let known = self.sink_health(sink)?.and_then(|health| health.start_time);
         if known.as_deref() == Some(start_time) {
             return Ok(RestartCheck::Unchanged);
         }
-        self.store.write(Durability::PowerCut, |transaction| gateways::seen(transaction, url, start_time, now))
+        self.store.write(Durability::PowerCut, |transaction| sink_health::seen(transaction, sink, start_time, now))
     }
 
-    /// A gateway did not answer, whatever it was asked: it is left alone for a while.
-    pub fn gateway_failed(&mut self, url: &str, error: &RetryableError, now: SystemTime) -> Result<(), RegistryError> {
-        self.store.write(Durability::Crash, |transaction| gateways::failed(transaction, url, error, now))
+    /// A sink did not answer, whatever it was asked: it backs off for a while.
+    pub fn record_failure(
+        &mut self,
+        sink: &Sink,
+        error: &RetryableError,
+        now: SystemTime,
+    ) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| sink_health::failed(transaction, sink, error, now))
     }
 
-    /// What this host knows of one gateway.
-    pub fn gateway(&mut self, url: &str) -> Result<Option<Gateway>, RegistryError> {
-        self.store.read(|transaction| gateways::get(transaction, url))
+    /// What this host knows of one sink.
+    pub fn sink_health(&mut self, sink: &Sink) -> Result<Option<SinkHealth>, RegistryError> {
+        self.store.read(|transaction| sink_health::get(transaction, sink))
     }
 
-    /// What this host knows of every gateway that it has spoken to, by URL.
-    pub fn gateways(&mut self) -> Result<Vec<Gateway>, RegistryError> {
-        self.store.read(|transaction| gateways::all(transaction))
+    /// What this host knows of every sink that it has spoken to, by name.
+    pub fn known_sinks(&mut self) -> Result<Vec<SinkHealth>, RegistryError> {
+        self.store.read(|transaction| sink_health::all(transaction))
     }
 
     // Health
@@ -536,8 +535,8 @@ fn place(
     declaration: &Declaration,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    match &declaration.destinations {
-        Some(destinations) => replicas::owe(transaction, group, destinations, now),
+    match &declaration.sinks {
+        Some(sinks) => replicas::owe(transaction, group, sinks, now),
         None => Ok(()),
     }
 }

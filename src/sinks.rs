@@ -1,20 +1,123 @@
 //! Bytes out: the only module that speaks HTTP, and the one that writes node_exporter's textfiles.
 //!
-//! A sink takes a grouping key and a finished exposition and says what became of it; what is owed to whom, when to try
-//! again and what a body holds is decided above, in [`crate::delivery`] and [`crate::registry`]. Nothing below this
-//! module knows a URL, and nothing here retries, sleeps or prints.
+//! A sink takes a grouping key and the metrics of a group and says what became of them; what is pending where, and when to
+//! try again, is decided above, in [`crate::delivery`] and [`crate::registry`]. Nothing here retries, sleeps or prints.
 //!
+//! - [`SinkClient`]: what can be done at any [`Sink`], and what only some can do.
 //! - [`pushgateway`]: one gateway, one client; every answer is classified exactly once.
 //! - [`prometheus`]: what a Prometheus server knows of gateways and groups, read only.
 //! - [`textfile`]: one file a group in the directory of node_exporter's textfile collector.
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub mod prometheus;
 pub mod pushgateway;
 pub mod textfile;
+
+use self::pushgateway::{Answer, GroupLookup, Outage, ReadError};
+use self::textfile::TextfileDir;
+pub use crate::destination::Sink;
+use crate::grouping::GroupingKey;
+use crate::metrics::Exposition;
+
+/// How a group is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// PUT: the state is complete, and nothing else may stay in the group.
+    Replace,
+    /// POST: the gateway may remember what this registry does not know, and keeps it.
+    Merge,
+}
+
+/// A group as it is sent.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// jobmon's own families.
+    pub families: Exposition,
+    /// Those of the job, none if the job has none.
+    pub job_metrics: Exposition,
+    /// How it is to be written.
+    pub write: Write,
+}
+
+impl Content {
+    /// The same without the job's own metrics.
+    pub fn without_job_metrics(&self) -> Self {
+        Self { job_metrics: Exposition::default(), ..self.clone() }
+    }
+
+    /// The body of a request or a file, with `labels` on every sample.
+    pub fn text(&self, labels: &[(&str, &str)]) -> Vec<u8> {
+        (self.families.to_text(labels) + &self.job_metrics.to_text(labels)).into_bytes()
+    }
+}
+
+/// What is needed to talk to one sink.
+#[derive(Debug)]
+pub enum SinkClient<'a> {
+    /// Of [`Sink::Pushgateway`].
+    Pushgateway(&'a pushgateway::Client),
+    /// Of [`Sink::Textfile`].
+    Textfile(TextfileDir),
+}
+
+impl SinkClient<'_> {
+    /// Whether some families of a group can be written without the others; where not, what is written is the group.
+    pub fn can_merge(&self) -> bool {
+        matches!(self, Self::Pushgateway(_))
+    }
+
+    /// Whether the sink certainly holds nothing of the group, as far as that is seen without a request.
+    pub fn is_known_empty(&self, key: &GroupingKey) -> bool {
+        match self {
+            Self::Pushgateway(_) => false,
+            Self::Textfile(directory) => !directory.holds(key),
+        }
+    }
+
+    /// Writes the group. A write that is refused for good leaves no empty group behind.
+    pub async fn write(&self, key: &GroupingKey, content: &Content, deadline: Instant) -> Answer {
+        match self {
+            Self::Pushgateway(client) => client.write(key, content, deadline).await,
+            Self::Textfile(directory) => directory.replace(key, content),
+        }
+    }
+
+    /// Deletes exactly this group. What a gateway accepts is queued: to be sure, [look](Self::lookup).
+    pub async fn delete(&self, key: &GroupingKey, deadline: Instant) -> Answer {
+        match self {
+            Self::Pushgateway(client) => client.delete(key, deadline).await,
+            Self::Textfile(directory) => directory.delete(key),
+        }
+    }
+
+    /// What the sink holds of the group.
+    pub async fn lookup(&self, key: &GroupingKey, deadline: Instant) -> Result<GroupLookup, ReadError> {
+        match self {
+            Self::Pushgateway(client) => client.lookup(key, deadline).await,
+            Self::Textfile(directory) => Ok(directory.lookup(key)),
+        }
+    }
+
+    /// When the sink was started, in its own words: another one than last time may have forgotten groups, and remember
+    /// deleted ones. None of a sink that keeps what it was given.
+    pub async fn start_time(&self, deadline: Instant) -> Result<Option<String>, ReadError> {
+        match self {
+            Self::Pushgateway(client) => client.status(deadline).await.map(|status| Some(status.start_time)),
+            Self::Textfile(_) => Ok(None),
+        }
+    }
+
+    /// Resolves the name, connects and judges certificates, so that the next request finds a connection.
+    pub async fn connect(&self, deadline: Instant) -> Result<(), Outage> {
+        match self {
+            Self::Pushgateway(client) => client.readiness(deadline).await.map(|_| ()),
+            Self::Textfile(_) => Ok(()),
+        }
+    }
+}
 
 /// The single-threaded runtime that drives a [`pushgateway::Client`].
 ///

@@ -14,8 +14,8 @@ use crate::janitor::apply::{Event, Tally, Timeouts, apply};
 use crate::janitor::plan::{Plan, Policy, plan};
 use crate::janitor::reading::Reading;
 use crate::render::listing::{Listing, Total};
-use crate::sinks::Driver;
 use crate::sinks::pushgateway::{Client, ReadError};
+use crate::sinks::{Driver, Sink};
 use crate::text::count;
 
 mod cleared;
@@ -61,7 +61,7 @@ pub fn run(args: &ClearArgs, config: &Config) -> ExitCode {
     let mut cleared = Cleared::new(config.storage.state_dir.clone());
     let mut well = true;
     for (url, plan) in &plans {
-        well &= match clients.get(url) {
+        well &= match clients.gateway(url) {
             Ok(client) => carry_out(&driver, (url, client), plan, &policy, patience(config), &mut cleared),
             Err(error) => {
                 tracing::error!("{url}: {error}");
@@ -152,11 +152,12 @@ fn carry_out(
     if total == 0 {
         return true;
     }
+    let sink = Sink::Pushgateway(url.to_owned());
     let mut progress = Progress::new(total);
     let mut event = |event: Event<'_>| match event {
-        Event::Deleting(key) => cleared.note(key, url),
+        Event::Deleting(key) => cleared.note(key, &sink),
         Event::Deleted(group) => {
-            cleared.gone(&group.key, url);
+            cleared.gone(&group.key, &sink);
             progress.step();
         }
         Event::Spared(group, why) => {

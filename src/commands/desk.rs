@@ -68,14 +68,14 @@ pub fn demand_name(config: &Config) -> Result<(), String> {
 /// destination does not have yet.
 pub fn say_what_became(deliveries: &[Delivery], owed: &str) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for Delivery { destination, result, .. } in deliveries {
+    for Delivery { sink, result, .. } in deliveries {
         match result {
             Ok(()) => continue,
             Err(failure @ Failure::Pending { .. }) => {
-                tracing::error!("{destination}: {failure}; {owed}, \"jobmon flush\" tries again");
+                tracing::error!("{sink}: {failure}; {owed}, \"jobmon flush\" tries again");
             }
-            Err(Failure::Rejected(answer)) => tracing::error!("{destination}: {answer}"),
-            Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{destination}: {failure}"),
+            Err(Failure::Rejected(answer)) => tracing::error!("{sink}: {answer}"),
+            Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{sink}: {failure}"),
         }
         code = ExitCode::FAILURE;
     }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::list::driver;
 use super::stored::{Stored, existing_state_dir};
 use crate::cli::janitor::FlushArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::delivery::{BackoffPolicy, Clients, Flushed, Reconciler};
 use crate::registry::{Action, PendingAction, RegistryError, StateDir};
 use crate::run::metrics_file;
-use crate::sinks::Driver;
+use crate::sinks::{Driver, Sink};
 
 /// How long other processes may keep the registry busy.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(30);
@@ -85,7 +85,7 @@ fn flush(config: &Config, state: StateDir, driver: &Driver, backoff: BackoffPoli
     let mut stored = Stored::open(state, Instant::now() + REGISTRY_PATIENCE)?;
     metrics_file::sweep(&stored.state);
     stored.ingest_leftovers()?;
-    let gateways: Vec<String> = config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
+    let gateways: Vec<Sink> = config.gateways.iter().map(config::Gateway::sink).collect();
     let mut clients = Clients::new(config);
     let mut reconciler = Reconciler::new(&stored.state, &mut stored.registry, &mut clients, backoff, REGISTRY_PATIENCE);
     driver.block_on(async {
@@ -95,11 +95,11 @@ fn flush(config: &Config, state: StateDir, driver: &Driver, backoff: BackoffPoli
 }
 
 fn still_owed(pending: &PendingAction) -> Complaint {
-    let (group, destination) = (&pending.group.key, &pending.replica.destination);
+    let (group, sink) = (&pending.group.key, &pending.replica.sink);
     let what = match pending.action {
         Action::Push => "still owed to",
         Action::Delete => "still to be deleted at",
     };
     let reason = pending.replica.last_error.as_deref().unwrap_or("it was not tried yet");
-    Complaint::Owed(format!("group {group}: {what} {destination}: {reason}"))
+    Complaint::Owed(format!("group {group}: {what} {sink}: {reason}"))
 }

@@ -72,7 +72,7 @@ pub(super) fn read_all(driver: &Driver, clients: &mut Clients, config: &Config) 
     let mut readings = Vec::new();
     for gateway in &config.gateways {
         let before = SystemTime::now();
-        let read = clients.get(gateway.url()).and_then(|client| {
+        let read = clients.gateway(gateway.url()).and_then(|client| {
             let deadline = Instant::now() + patience(config);
             driver.block_on(read(client, deadline)).map_err(|error| error.to_string())
         });

@@ -75,7 +75,7 @@ fn try_unregister(config: &Config) -> Result<ExitCode, String> {
 fn may_be_elsewhere(desk: &mut Desk, config: &Config) -> bool {
     desk.with_clients(async |clients, deadline| {
         for gateway in &config.gateways {
-            if clients.may_hold(gateway.url(), &config.grouping_key, deadline).await {
+            if clients.may_hold(&gateway.sink(), &config.grouping_key, deadline).await {
                 return true;
             }
         }

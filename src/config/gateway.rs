@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::secret::Secret;
+use crate::destination::Sink;
 
 /// A gateway: an `http` or `https` address without credentials, and the credentials that stood in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,11 @@ impl Gateway {
     /// The address without credentials and without a final `/`: `http://gateway:9091/prefix`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Itself as a place for groups.
+    pub fn sink(&self) -> Sink {
+        Sink::Pushgateway(self.url.clone())
     }
 
     /// User name and password that stood in the address.

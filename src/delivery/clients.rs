@@ -1,4 +1,4 @@
-//! A client for each gateway, built when it is first needed.
+//! A client for each sink, built when it is first needed.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -6,6 +6,8 @@ use std::time::Instant;
 use crate::config::{self, Config, Connection, Header, Secret, SecretSource};
 use crate::grouping::GroupingKey;
 use crate::sinks::pushgateway::{Client, ClientCertificate, Credentials, Endpoint, GroupLookup, Tls};
+use crate::sinks::textfile::TextfileDir;
+use crate::sinks::{Sink, SinkClient};
 
 /// The clients of one process.
 ///
@@ -23,6 +25,17 @@ impl Clients {
         Self { gateways: config.gateways.clone(), connection: config.connection.clone(), built: HashMap::new() }
     }
 
+    /// The client of a sink.
+    ///
+    /// # Errors
+    /// As [`gateway`](Self::gateway).
+    pub fn get(&mut self, sink: &Sink) -> Result<SinkClient<'_>, String> {
+        match sink {
+            Sink::Pushgateway(url) => self.gateway(url).map(SinkClient::Pushgateway),
+            Sink::Textfile(directory) => Ok(SinkClient::Textfile(TextfileDir::new(directory))),
+        }
+    }
+
     /// The client of the gateway with this URL.
     ///
     /// A gateway that is not configured here (a group of this host was sent there by a job with other flags) is spoken to
@@ -30,7 +43,7 @@ impl Clients {
     ///
     /// # Errors
     /// The gateway's setup: an unreadable file, an impossible header, a URL that is none.
-    pub fn get(&mut self, url: &str) -> Result<&Client, String> {
+    pub fn gateway(&mut self, url: &str) -> Result<&Client, String> {
         if !self.built.contains_key(url) {
             let client = self.build(url);
             self.built.insert(url.to_owned(), client);
@@ -38,9 +51,9 @@ impl Clients {
         self.built.get(url).expect("inserted above if it was missing").as_ref().map_err(String::clone)
     }
 
-    /// Whether the gateway holds the group, or does not say.
-    pub async fn may_hold(&mut self, url: &str, key: &GroupingKey, deadline: Instant) -> bool {
-        match self.get(url) {
+    /// Whether the sink holds the group, or does not say.
+    pub async fn may_hold(&mut self, sink: &Sink, key: &GroupingKey, deadline: Instant) -> bool {
+        match self.get(sink) {
             Ok(client) => !matches!(client.lookup(key, deadline).await, Ok(GroupLookup::Absent)),
             Err(_) => true,
         }
@@ -50,7 +63,7 @@ impl Clients {
     /// those; for whoever builds clients of his own.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`gateway`](Self::gateway).
     pub fn setup(&self, url: &str) -> Result<(Endpoint, Vec<String>), String> {
         let mut warnings = Vec::new();
         let gateway = match self.gateways.iter().find(|configured| configured.url() == url) {

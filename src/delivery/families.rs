@@ -4,26 +4,7 @@ use crate::metrics::families::ScriptFamily;
 use crate::metrics::{Exposition, MetricFamily, Sample, seconds, unix_seconds};
 use crate::record::Outcome;
 use crate::registry::{GroupState, LastRun, Past};
-
-/// How a group is written to a gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// PUT: the state is complete, and nothing else may stay in the group.
-    Replace,
-    /// POST: the gateway may remember what this registry does not know, and keeps it.
-    Merge,
-}
-
-/// A group as it is sent.
-#[derive(Clone, Debug)]
-pub struct Content {
-    /// jobmon's own families.
-    families: Exposition,
-    /// Those of the job, none if the job has none.
-    job_metrics: Exposition,
-    /// How it is to be written.
-    pub write: Write,
-}
+pub use crate::sinks::{Content, Write};
 
 impl Content {
     /// What a state says with so many runs in progress.
@@ -47,21 +28,6 @@ impl Content {
         let of_a_run = ScriptFamily::OF_A_HEARTBEAT.into_iter();
         let families = of_a_run.filter_map(|family| shape(family, values(family, state, running)));
         Self { families: Exposition::new(families), job_metrics: Exposition::default(), write: Write::Merge }
-    }
-
-    /// Whether the job has metrics of its own.
-    pub fn has_job_metrics(&self) -> bool {
-        !self.job_metrics.is_empty()
-    }
-
-    /// The same without the job's own metrics.
-    pub fn without_job_metrics(&self) -> Self {
-        Self { job_metrics: Exposition::default(), ..self.clone() }
-    }
-
-    /// The body of a request or a file, with `labels` on every sample.
-    pub fn text(&self, labels: &[(&str, &str)]) -> Vec<u8> {
-        (self.families.to_text(labels) + &self.job_metrics.to_text(labels)).into_bytes()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::reconciler::{Delivery, Failure, Reconciler, pending};
+use super::reconciler::Reconciler;
+use super::send::{Delivery, Failure, pending};
 use crate::grouping::GroupingKey;
 use crate::registry::{GroupId, PendingAction, PendingFilter, RegistryError};
 
@@ -47,10 +48,10 @@ impl Reconciler<'_> {
         }
         // What could not even be tried: another jobmon was still at it.
         for action in self.pending_of(key, deadline)? {
-            let destination = action.replica.destination;
-            if deliveries.iter().all(|delivery| delivery.destination != destination) {
+            let sink = action.replica.sink;
+            if deliveries.iter().all(|delivery| delivery.sink != sink) {
                 let result = Err(pending("another jobmon is still sending an earlier state"));
-                deliveries.push(Delivery { destination, result, stand_in: None });
+                deliveries.push(Delivery { sink, result, stand_in: None });
             }
         }
         Ok(deliveries)
@@ -91,10 +92,10 @@ impl Reconciler<'_> {
 
 /// A refusal for good ends a pending action, so that it is said when it happens; the others can be asked for at any time.
 fn report(action: &PendingAction, delivery: &Delivery) {
-    let (group, destination) = (&action.group.key, &delivery.destination);
+    let (group, sink) = (&action.group.key, &delivery.sink);
     match &delivery.result {
-        Ok(()) => tracing::info!("group {group}: {destination} is up to date"),
-        Err(failure @ Failure::Rejected(_)) => tracing::error!("group {group}: {destination}: {failure}"),
-        Err(failure) => tracing::info!("group {group}: still owed to {destination}: {failure}"),
+        Ok(()) => tracing::info!("group {group}: {sink} is up to date"),
+        Err(failure @ Failure::Rejected(_)) => tracing::error!("group {group}: {sink}: {failure}"),
+        Err(failure) => tracing::info!("group {group}: still owed to {sink}: {failure}"),
     }
 }

@@ -4,54 +4,28 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
-use super::families::{Content, Write};
+use super::families::Content;
 use super::group_lock;
-use super::route::{Destination, Route};
+use super::route::Route;
+use super::send::{Delivery, Failure, fail_over, fair_share, judged, no_answer, pending, send};
+use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome, RetryableError,
-    StateDir, journal,
+    Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome, StateDir,
+    journal,
 };
-use crate::sinks::pushgateway::{Answer, Client, GroupLookup, Outage, ReadError, Remedy};
-use crate::sinks::textfile::TextfileDir;
+use crate::sinks::pushgateway::GroupLookup;
 
-/// What became of a group at one of its destinations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// The destination that was meant.
-    pub destination: String,
-    /// What happened there.
-    pub result: Result<(), Failure>,
-    /// Who holds the newest state instead, until the destination does.
-    pub stand_in: Option<String>,
-}
-
-/// Why a state is not where it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Later: it stays owed.
-    Pending {
-        /// What happened.
-        error: RetryableError,
-        /// Time alone will not fix it.
-        needs_setting: bool,
-    },
-    /// Never: it was refused for good, in the destination's own words.
-    Rejected(String),
-    /// The state has arrived, but the job's own metrics were refused for good, likewise.
-    WithoutJobMetrics(String),
-}
-
-/// Whether destinations that failed a moment ago are left alone.
+/// Whether sinks that failed a moment ago are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackoffPolicy {
-    /// They are, until their backoff is over: 200 jobs on a dead gateway do not each wait for it.
+    /// Not until their backoff is over: 200 jobs on a dead gateway do not each wait for it.
     Respect,
     /// Each gets one try: a person asked for it.
     Ignore,
 }
 
-/// Carries states to destinations, for one process.
+/// Carries states to sinks, for one process.
 pub struct Reconciler<'a> {
     pub(super) dir: &'a StateDir,
     registry: &'a mut Registry,
@@ -59,17 +33,17 @@ pub struct Reconciler<'a> {
     backoff: BackoffPolicy,
     /// How long other processes may keep the registry busy, each time that it is needed.
     registry_timeout: Duration,
-    /// Destinations that failed in the hands of this reconciler, and how.
-    failed: HashMap<String, Failure>,
-    /// Destinations that took a state from this reconciler.
-    served: HashSet<String>,
+    /// Sinks that failed in the hands of this reconciler, and how.
+    failed: HashMap<Sink, Failure>,
+    /// Sinks that took a state from this reconciler.
+    served: HashSet<Sink>,
 }
 
 /// Of the time for a delivery, one part in so many is kept for writing down what became of it.
-const SETTLING_SHARE: u32 = 20;
+const BOOKKEEPING_SHARE: u32 = 20;
 
 impl<'a> Reconciler<'a> {
-    /// A reconciler that knows these gateways and writes down what it does in `registry`, for which it waits no longer than
+    /// A reconciler that has these clients and writes down what it does in `registry`, for which it waits no longer than
     /// `registry_timeout` at a time.
     pub fn new(
         dir: &'a StateDir,
@@ -96,8 +70,8 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    /// Says that a run of the group is still going on, where the group's newest state is; what is owed of the group is
-    /// paid instead, since that says it too.
+    /// Says that a run of the group is still going on, where the group's newest state is. What is pending for the group is
+    /// sent instead, since that says it too.
     ///
     /// The cheapest request would be an empty one, which only marks the group as written now. But to a gateway that was
     /// restarted it would leave a group that says nothing; and each costs the gateway the same look at all it holds. So
@@ -107,23 +81,26 @@ impl<'a> Reconciler<'a> {
         let Some(status) = self.registry(deadline).group(key)? else { return Ok(()) };
         self.bring_up_to_date(status, deadline).await?;
         let Some(GroupStatus { group, replicas }) = self.registry(deadline).group(key)? else { return Ok(()) };
-        for replica in holders(&replicas, group.state.seq) {
-            let Destination::Gateway(url) = Destination::from_name(&replica.destination) else { continue };
-            if self.served.contains(&url) || self.resting(&url, deadline)?.is_some() {
+        for Replica { sink, delivered_seq, .. } in holders(&replicas, group.state.seq) {
+            if self.served.contains(sink) || self.backing_off(sink, deadline)?.is_some() {
                 continue;
             }
-            let content = Content::of_a_heartbeat(&group.state, self.running(&group));
-            let Ok(client) = self.clients.get(&url) else { continue };
-            let sent = judged(client.post(key, content.text(&[]), until_settling(deadline)).await);
-            if let Err(failure) = &sent {
-                tracing::info!("group {key}: {url}: {failure}");
+            let running = self.running(key);
+            let Ok(client) = self.clients.get(sink) else { continue };
+            if !client.can_merge() {
+                continue;
             }
-            self.finish_request(&group, &url, replica.delivered_seq, &sent, deadline);
+            let content = Content::of_a_heartbeat(&group.state, running);
+            let sent = judged(client.write(key, &content, until_bookkeeping(deadline)).await);
+            if let Err(failure) = &sent {
+                tracing::info!("group {key}: {sink}: {failure}");
+            }
+            self.finish_request(&group, sink, *delivered_seq, &sent, deadline);
         }
         Ok(())
     }
 
-    /// Sends the newest state wherever it is owed, then removes the replicas that should not be. Under the group's lock.
+    /// Sends the newest state wherever that is pending, then deletes stale replicas. Under the group's lock.
     pub(super) async fn bring_up_to_date(
         &mut self,
         status: GroupStatus,
@@ -138,10 +115,10 @@ impl<'a> Reconciler<'a> {
         let mut may_have_stale = replicas.iter().any(|replica| replica.status(group.state.seq) == ReplicaStatus::Stale);
         let mut deliveries = Vec::new();
         for home in homes.iter().filter(|replica| replica.status(group.state.seq) == ReplicaStatus::Pending) {
-            let stand_ins = route.stand_ins(&home.destination, &group.key);
+            let stand_ins = route.stand_ins(&home.sink, &group.key);
             // Whoever is asked to stand in holds a stale replica from then on.
             may_have_stale |= !stand_ins.is_empty();
-            deliveries.push(self.deliver_to_one(&group, &home.destination, &stand_ins, &replicas, deadline).await?);
+            deliveries.push(self.deliver_to_one(&group, &home.sink, &stand_ins, &replicas, deadline).await?);
         }
         if may_have_stale {
             deliveries.extend(self.delete_stale_replicas(&group.key, deadline).await?);
@@ -153,108 +130,61 @@ impl<'a> Reconciler<'a> {
     async fn deliver_to_one(
         &mut self,
         group: &Group,
-        home: &str,
-        stand_ins: &[String],
+        home: &Sink,
+        stand_ins: &[Sink],
         replicas: &[Replica],
         deadline: Instant,
     ) -> Result<Delivery, RegistryError> {
-        let delivery = |result, stand_in| Delivery { destination: home.to_owned(), result, stand_in };
         let mut at_home = None;
-        let mut awake = Vec::new();
-        for candidate in std::iter::once(home).chain(stand_ins.iter().map(String::as_str)) {
-            match self.resting(candidate, deadline)? {
-                None => awake.push(candidate),
+        let mut candidates = Vec::new();
+        for candidate in std::iter::once(home).chain(stand_ins) {
+            match self.backing_off(candidate, deadline)? {
+                None => candidates.push(candidate),
                 Some(failure) if candidate == home => at_home = Some(failure),
                 Some(_) => {}
             }
         }
-        let holds_newest = |candidate: &str| {
-            replicas.iter().any(|replica| replica.destination == candidate && replica.delivered_seq >= group.state.seq)
-        };
-        for (tried, candidate) in awake.iter().enumerate() {
-            let share = fair_share(until_settling(deadline), awake.len() - tried);
-            let sent = match holds_newest(candidate) {
-                true => Ok(()),
-                false => {
-                    let abandoned =
-                        replicas.iter().any(|replica| replica.destination == *candidate && replica.abandoned);
-                    let requests = if abandoned { 2 } else { 1 };
-                    self.send_state(group, candidate, requests, share, deadline).await
-                }
-            };
-            match sent {
-                Ok(()) if *candidate == home => return Ok(delivery(Ok(()), None)),
-                Ok(()) => {
-                    let at_home = at_home.unwrap_or_else(|| pending("it was not asked"));
-                    return Ok(delivery(Err(at_home), Some((*candidate).to_owned())));
-                }
-                // The same state would be refused elsewhere too.
-                Err(rejected @ (Failure::Rejected(_) | Failure::WithoutJobMetrics(_))) => {
-                    return Ok(delivery(Err(rejected), None));
-                }
-                Err(failure) if *candidate == home => at_home = Some(failure),
-                Err(failure) => tracing::info!("group {}: {candidate} cannot stand in: {failure}", group.key),
+        let send = async |candidate: &Sink, share: Instant| {
+            let known = replicas.iter().find(|replica| replica.sink == *candidate);
+            if known.is_some_and(|replica| replica.delivered_seq >= group.state.seq) {
+                return Ok(());
             }
-        }
-        Ok(delivery(Err(at_home.unwrap_or_else(|| pending("it was not asked"))), None))
+            let requests = if known.is_some_and(|replica| replica.abandoned) { 2 } else { 1 };
+            self.send_state(group, candidate, requests, share, deadline).await
+        };
+        Ok(fail_over(home, at_home, &candidates, until_bookkeeping(deadline), send).await)
     }
 
-    /// Sends the newest state of the group to one destination until `until`, and settles the account.
+    /// Sends the newest state of the group to one sink until `until`, and writes down what became of it.
     ///
     /// Where an earlier request was given up, two are made: a gateway that wakes up may carry out the first of them before
     /// the one that was given up, but by then it has read that one, so that the second comes last.
     pub(super) async fn send_state(
         &mut self,
         group: &Group,
-        destination: &str,
+        sink: &Sink,
         requests: usize,
         until: Instant,
         deadline: Instant,
     ) -> Result<(), Failure> {
         // A replica that cannot be written down is not made.
-        let begun = self.registry(deadline).begin_request(group.id, destination, SystemTime::now());
-        let mut group = begun.map_err(|error| pending(&error.to_string()))?;
-        let place = Destination::from_name(destination);
-        if let Destination::Textfiles(directory) = &place
-            && !TextfileDir::new(directory).holds(&group.key)
-        {
-            // A directory that has no file of the group remembers nothing that could be lost.
-            group.state.past = Past::Known;
-        }
-        let content = Content::of(&group.state, self.running(&group));
-        let sent = match place {
-            Destination::Textfiles(directory) => {
-                let body = content.text(&textfile_labels(&group.key));
-                write_textfile(&TextfileDir::new(directory), &group.key, &body)
+        let begun = self.registry(deadline).begin_request(group.id, sink, SystemTime::now());
+        let group = begun.map_err(|error| pending(&error.to_string()))?;
+        let running = self.running(&group.key);
+        let mut sent = Ok(());
+        for _ in 0..requests {
+            sent = send(self.clients, sink, &group.key, &group.state, running, until).await;
+            if sent.is_err() {
+                break;
             }
-            Destination::Gateway(url) => match self.clients.get(&url) {
-                Err(setup) => Err(badly_set(setup)),
-                Ok(client) => {
-                    let mut sent = Ok(());
-                    for _ in 0..requests {
-                        sent = send(client, &group.key, &content, until).await;
-                        if sent.is_err() {
-                            break;
-                        }
-                    }
-                    sent
-                }
-            },
-        };
-        self.finish_request(&group, destination, group.state.seq, &sent, deadline);
+        }
+        self.finish_request(&group, sink, group.state.seq, &sent, deadline);
         sent
     }
 
-    /// Writes down what became of the state `seq` at a destination. Where that is not possible, what was delivered stays
-    /// owed and is sent once more, which does no harm.
-    fn finish_request(
-        &mut self,
-        group: &Group,
-        destination: &str,
-        seq: u64,
-        sent: &Result<(), Failure>,
-        deadline: Instant,
-    ) {
+    /// Writes down what became of the state `seq` at a sink. Where that is not possible, what was delivered stays pending
+    /// and is sent once more, which does no harm.
+    fn finish_request(&mut self, group: &Group, sink: &Sink, seq: u64, sent: &Result<(), Failure>, deadline: Instant) {
         let outcome = match sent {
             Ok(()) | Err(Failure::WithoutJobMetrics(_)) => RequestOutcome::Delivered { seq },
             Err(Failure::Pending { error, .. }) => RequestOutcome::Failed(error.clone()),
@@ -262,20 +192,20 @@ impl<'a> Reconciler<'a> {
         };
         match sent {
             Ok(()) | Err(Failure::WithoutJobMetrics(_)) => {
-                self.failed.remove(destination);
-                self.served.insert(destination.to_owned());
+                self.failed.remove(sink);
+                self.served.insert(sink.clone());
             }
-            Err(failure) => self.note_failure(destination, failure),
+            Err(failure) => self.note_failure(sink, failure),
         }
-        if let Err(error) = self.registry(deadline).finish_request(group.id, destination, &outcome, SystemTime::now()) {
+        if let Err(error) = self.registry(deadline).finish_request(group.id, sink, &outcome, SystemTime::now()) {
             tracing::debug!("group {}: {error}", group.key);
         }
     }
 
-    /// A destination that fails is not tried again by this reconciler; one that refuses a state for good has not failed.
-    pub(super) fn note_failure(&mut self, destination: &str, failure: &Failure) {
+    /// A sink that fails is not tried again by this reconciler; one that refuses a state for good has not failed.
+    pub(super) fn note_failure(&mut self, sink: &Sink, failure: &Failure) {
         if matches!(failure, Failure::Pending { .. }) {
-            self.failed.insert(destination.to_owned(), failure.clone());
+            self.failed.insert(sink.clone(), failure.clone());
         }
     }
 
@@ -292,53 +222,49 @@ impl<'a> Reconciler<'a> {
             return Ok(group);
         }
         for home in homes {
-            let is_empty = match Destination::from_name(&home.destination) {
-                Destination::Textfiles(directory) => !TextfileDir::new(directory).holds(&group.key),
-                Destination::Gateway(url) => self.has_forgotten(&group, &url, deadline).await?,
-            };
-            if !is_empty {
+            if !self.has_nothing_of(&group, &home.sink, deadline).await? {
                 return Ok(group);
             }
         }
         self.registry(deadline).past_is_empty(group.id)
     }
 
-    /// Whether the gateway answers that it holds nothing of the group.
-    async fn has_forgotten(&mut self, group: &Group, url: &str, deadline: Instant) -> Result<bool, RegistryError> {
-        if self.resting(url, deadline)?.is_some() {
+    /// Whether the sink answers that it holds nothing of the group.
+    async fn has_nothing_of(&mut self, group: &Group, sink: &Sink, deadline: Instant) -> Result<bool, RegistryError> {
+        if self.backing_off(sink, deadline)?.is_some() {
             return Ok(false);
         }
-        let Ok(client) = self.clients.get(url) else { return Ok(false) };
-        match client.lookup(&group.key, fair_share(until_settling(deadline), 2)).await {
+        let Ok(client) = self.clients.get(sink) else { return Ok(false) };
+        match client.lookup(&group.key, fair_share(until_bookkeeping(deadline), 2)).await {
             Ok(GroupLookup::Absent | GroupLookup::Ghost) => Ok(true),
             Ok(GroupLookup::Held { .. }) => Ok(false),
             Err(error) => {
-                tracing::debug!("group {}: {url} does not say whether it remembers it: {error}", group.key);
+                tracing::debug!("group {}: {sink} does not say whether it remembers it: {error}", group.key);
                 // One that does not answer a question will not take a state either.
-                if let Some(failure) = silence(&error) {
-                    self.finish_request(group, url, 0, &Err(failure), deadline);
+                if let Some(failure) = no_answer(&error) {
+                    self.finish_request(group, sink, 0, &Err(failure), deadline);
                 }
                 Ok(false)
             }
         }
     }
 
-    fn running(&self, group: &Group) -> u32 {
-        journal::count_running(self.dir, &group.key, None, SystemTime::now())
+    fn running(&self, key: &GroupingKey) -> u32 {
+        journal::count_running(self.dir, key, None, SystemTime::now())
     }
 
-    /// Why the destination is left alone now; none if it is not.
-    pub(super) fn resting(&mut self, destination: &str, deadline: Instant) -> Result<Option<Failure>, RegistryError> {
-        if let Some(failure) = self.failed.get(destination) {
+    /// Why the sink is not tried now; none if it may be.
+    pub(super) fn backing_off(&mut self, sink: &Sink, deadline: Instant) -> Result<Option<Failure>, RegistryError> {
+        if let Some(failure) = self.failed.get(sink) {
             return Ok(Some(failure.clone()));
         }
         if self.backoff == BackoffPolicy::Ignore {
             return Ok(None);
         }
-        let gateway = self.registry(deadline).gateway(destination)?;
-        let resting = gateway.filter(|gateway| gateway.is_backing_off(SystemTime::now()));
-        let reason = |error: Option<String>| format!("left alone for a while: {}", error.unwrap_or_default());
-        Ok(resting.map(|gateway| pending(&reason(gateway.last_error))))
+        let health = self.registry(deadline).sink_health(sink)?;
+        let backing_off = health.filter(|health| health.is_backing_off(SystemTime::now()));
+        let reason = |error: Option<String>| format!("backing off after: {}", error.unwrap_or_default());
+        Ok(backing_off.map(|health| pending(&reason(health.last_error))))
     }
 
     /// The registry, which is not waited for longer than until `deadline`.
@@ -350,18 +276,10 @@ impl<'a> Reconciler<'a> {
     /// Another process sends states of the group, and does not come to an end.
     fn nobody_delivers(&mut self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Delivery>, RegistryError> {
         let Some(GroupStatus { group, replicas }) = self.registry(deadline).group(key)? else { return Ok(Vec::new()) };
-        let owed = replicas.into_iter().filter(|replica| replica.status(group.state.seq) == ReplicaStatus::Pending);
+        let waiting = replicas.into_iter().filter(|replica| replica.status(group.state.seq) == ReplicaStatus::Pending);
         let result = Err(pending("another jobmon is still sending an earlier state"));
-        let delivery =
-            |replica: Replica| Delivery { destination: replica.destination, result: result.clone(), stand_in: None };
-        Ok(owed.map(delivery).collect())
-    }
-}
-
-impl Delivery {
-    /// Whether some destination holds the newest state.
-    pub fn is_held(&self) -> bool {
-        matches!(self.result, Ok(()) | Err(Failure::WithoutJobMetrics(_))) || self.stand_in.is_some()
+        let delivery = |replica: Replica| Delivery { sink: replica.sink, result: result.clone(), stand_in: None };
+        Ok(waiting.map(delivery).collect())
     }
 }
 
@@ -372,108 +290,7 @@ fn holders(replicas: &[Replica], seq: u64) -> Vec<&Replica> {
     if homes.is_empty() { newest().collect() } else { homes }
 }
 
-pub(super) fn pending(reason: &str) -> Failure {
-    Failure::Pending { error: reason.into(), needs_setting: false }
-}
-
-/// A failure that a person has to fix.
-pub(super) fn badly_set(reason: String) -> Failure {
-    Failure::Pending { error: reason.as_str().into(), needs_setting: true }
-}
-
-fn failure_of(outage: &Outage) -> Failure {
-    let Outage { reason, perhaps_applied, remedy, retry_after } = outage;
-    let error = RetryableError { reason: reason.clone(), abandoned: *perhaps_applied, retry_after: *retry_after };
-    Failure::Pending { error, needs_setting: *remedy == Remedy::Setting }
-}
-
 /// The end of the time for requests: some is kept for writing down what became of them.
-pub(super) fn until_settling(deadline: Instant) -> Instant {
-    deadline - deadline.saturating_duration_since(Instant::now()) / SETTLING_SHARE
-}
-
-/// Until when the next of so many things may take that are still to be done until `deadline`: a gateway that hangs must
-/// leave time for the others.
-pub(super) fn fair_share(deadline: Instant, left: usize) -> Instant {
-    let now = Instant::now();
-    now + deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX)
-}
-
-/// The failure of a gateway that does not answer at all, as opposed to one that answers something else.
-pub(super) fn silence(error: &ReadError) -> Option<Failure> {
-    match error {
-        ReadError::Unavailable(outage @ Outage { remedy: Remedy::Time, .. }) => Some(failure_of(outage)),
-        ReadError::Unavailable(_) | ReadError::Poisoned(_) => None,
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Pending { error, .. } => f.write_str(&error.reason),
-            Self::Rejected(answer) => f.write_str(answer),
-            Self::WithoutJobMetrics(answer) => {
-                write!(f, "the job's own metrics were refused and left out: {answer}")
-            }
-        }
-    }
-}
-
-/// The labels of a group in a textfile: those that the scrape does not add itself.
-pub(super) fn textfile_labels(key: &GroupingKey) -> Vec<(&str, &str)> {
-    key.labels().filter(|(name, _)| *name != "instance").collect()
-}
-
-/// Writes the group's file; one that node_exporter cannot serve is as good as refused.
-pub(super) fn write_textfile(directory: &TextfileDir, key: &GroupingKey, body: &[u8]) -> Result<(), Failure> {
-    directory.write(key, body).map_err(|error| badly_set(error.to_string()))?;
-    match directory.rival(key, body) {
-        None => Ok(()),
-        Some(rival) => Err(Failure::Rejected(format!(
-            "node_exporter serves only one of this group's file and {rival}, because a textfile has no labels job and \
-             instance: give one of the groups a --label of its own, or unregister one"
-        ))),
-    }
-}
-
-/// Sends a group to a gateway; without the job's own metrics where they are what is refused: a metric of the job that
-/// another group has with another type must not hide what became of the run.
-pub(super) async fn send(
-    client: &Client,
-    key: &GroupingKey,
-    content: &Content,
-    deadline: Instant,
-) -> Result<(), Failure> {
-    match send_once(client, key, content, deadline).await {
-        Err(Failure::Rejected(answer)) if content.has_job_metrics() => {
-            let bare = content.without_job_metrics();
-            send_once(client, key, &bare, deadline).await.and(Err(Failure::WithoutJobMetrics(answer)))
-        }
-        result => result,
-    }
-}
-
-/// One request, and what became of it. A push that is refused for good leaves no empty group behind.
-async fn send_once(client: &Client, key: &GroupingKey, content: &Content, deadline: Instant) -> Result<(), Failure> {
-    let body = content.text(&[]);
-    let answer = match content.write {
-        Write::Replace => client.put(key, body, deadline).await,
-        Write::Merge => client.post(key, body, deadline).await,
-    };
-    if let Answer::Rejected(rejection) = &answer
-        && rejection.may_leave_ghost()
-        && let Err(error) = client.delete_ghost(key, deadline).await
-    {
-        tracing::debug!("group {key}: what the refused push left behind cannot be deleted: {error}");
-    }
-    judged(answer)
-}
-
-pub(super) fn judged(answer: Answer) -> Result<(), Failure> {
-    match answer {
-        Answer::Delivered { .. } => Ok(()),
-        Answer::Rejected(rejection) => Err(Failure::Rejected(rejection.to_string())),
-        Answer::Unavailable(outage) => Err(failure_of(&outage)),
-        Answer::Poisoned(poison) => Err(pending(&poison.to_string())),
-    }
+pub(super) fn until_bookkeeping(deadline: Instant) -> Instant {
+    deadline - deadline.saturating_duration_since(Instant::now()) / BOOKKEEPING_SHARE
 }

@@ -3,20 +3,25 @@
 //! Pure. [`order`] gives every gateway a place in a group's order of preference: the first is its home, the others are
 //! where it goes while home does not answer.
 
+use std::fmt::Display;
+
 use crate::config::Spread;
 use crate::grouping::{GroupingKey, stable_hash};
 
-/// Sorts `gateways` (their URLs, without credentials) by preference for the group `key`. `seed` matters to
+/// Sorts `gateways` (by their URLs, without credentials) by preference for the group `key`. `seed` matters to
 /// [`Spread::Random`] alone. The result holds every gateway once.
-pub fn order<'a>(spread: Spread, gateways: &[&'a str], key: &GroupingKey, seed: u64) -> Vec<&'a str> {
-    let mut ordered = gateways.to_vec();
+pub fn order<'a, G: Display>(spread: Spread, gateways: &'a [G], key: &GroupingKey, seed: u64) -> Vec<&'a G> {
+    let mut ordered: Vec<&G> = gateways.iter().collect();
     match spread {
         Spread::First | Spread::All => {}
         Spread::Hash => {
             let canonical = key.canonical();
-            ordered.sort_by_cached_key(|url| (std::cmp::Reverse(weight(url, &canonical)), *url));
+            ordered.sort_by_cached_key(|gateway| {
+                let url = gateway.to_string();
+                (std::cmp::Reverse(weight(&url, &canonical)), url)
+            });
         }
-        Spread::Random => ordered.sort_by_cached_key(|url| weight(url, &seed.to_le_bytes())),
+        Spread::Random => ordered.sort_by_cached_key(|gateway| weight(&gateway.to_string(), &seed.to_le_bytes())),
     }
     ordered
 }
@@ -53,7 +58,7 @@ mod tests {
             let name = format!("job{n}");
             let before = order(Spread::Hash, &GATEWAYS, &key(&name), 0);
             let after = home(&GATEWAYS[..3], &name);
-            let expected = if before[0] == "http://d:9091" { before[1] } else { before[0] };
+            let expected = if *before[0] == "http://d:9091" { *before[1] } else { *before[0] };
             assert_eq!(after, expected, "{name}");
         }
     }
@@ -83,13 +88,13 @@ mod tests {
 
     #[test]
     fn first_keeps_the_order_of_preference() {
-        assert_eq!(order(Spread::First, &GATEWAYS, &key("x"), 7), GATEWAYS);
+        assert_eq!(order(Spread::First, &GATEWAYS, &key("x"), 7), GATEWAYS.each_ref());
     }
 
     #[test]
     fn random_reaches_every_gateway() {
         for gateway in GATEWAYS {
-            assert!((0..100).any(|seed| order(Spread::Random, &GATEWAYS, &key("x"), seed)[0] == gateway));
+            assert!((0..100).any(|seed| order(Spread::Random, &GATEWAYS, &key("x"), seed)[0] == &gateway));
         }
     }
 }

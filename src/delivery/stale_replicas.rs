@@ -8,15 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
 use super::group_lock;
-use super::reconciler::{Delivery, Failure, Reconciler, badly_set, fair_share, judged, pending, until_settling};
+use super::reconciler::{Reconciler, until_bookkeeping};
 use super::restarts::QUESTION_TIMEOUT;
-use super::route::Destination;
+use super::send::{Delivery, Failure, badly_set, fair_share, judged, pending};
+use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{
     Desired, Group, GroupStatus, PendingAction, RegistryError, Replica, ReplicaStatus, RequestOutcome,
 };
-use crate::sinks::pushgateway::{Client, GroupLookup};
-use crate::sinks::textfile::TextfileDir;
+use crate::sinks::pushgateway::GroupLookup;
 
 /// How long a reconciler waits for a gateway to confirm a deletion.
 const DELETION_TIME: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ impl Reconciler<'_> {
         if let Some(status) = self.registry(deadline).group(&pending.group.key)? {
             return self.bring_up_to_date(status, deadline).await;
         }
-        match self.resting(&pending.replica.destination, deadline)? {
+        match self.backing_off(&pending.replica.sink, deadline)? {
             Some(_) => Ok(Vec::new()),
             None => Ok(vec![self.delete(&pending.group, &pending.replica, deadline).await]),
         }
@@ -53,36 +53,36 @@ impl Reconciler<'_> {
         let is_awaited = |replica: &Replica| replica.status(seq) == ReplicaStatus::Pending;
         let is_needed = replicas.iter().any(is_awaited);
         let homes = replicas.iter().filter(|replica| replica.desired == Desired::Present);
-        let homes: Vec<String> = homes.map(|replica| replica.destination.clone()).collect();
+        let homes: Vec<Sink> = homes.map(|replica| replica.sink.clone()).collect();
         let mut stale = Vec::new();
         for replica in replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Stale) {
             let is_due = !is_needed || replica.desired == Desired::Cleared;
-            if is_due && self.resting(&replica.destination, deadline)?.is_none() {
+            if is_due && self.backing_off(&replica.sink, deadline)?.is_none() {
                 stale.push(replica);
             }
         }
         if stale.is_empty() {
             return Ok(deletions);
         }
-        if let Some((home, failure)) = self.first_resting(&homes, deadline)? {
+        if let Some((home, failure)) = self.first_backing_off(&homes, deadline)? {
             let reason = format!("{home} has to answer first: {failure}");
             for replica in stale {
-                self.registry(deadline).postpone(group.id, &replica.destination, &reason, SystemTime::now())?;
+                self.registry(deadline).postpone(group.id, &replica.sink, &reason, SystemTime::now())?;
             }
             return Ok(deletions);
         }
         let delivered = replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Delivered);
-        let delivered: Vec<String> = delivered.map(|replica| replica.destination.clone()).collect();
+        let delivered: Vec<Sink> = delivered.map(|replica| replica.sink.clone()).collect();
         if !delivered.is_empty() {
             self.registry(deadline).owe_again(group.id, &delivered, SystemTime::now())?;
         }
         for (done, replica) in stale.iter().enumerate() {
-            let share = fair_share(until_settling(deadline), stale.len() - done + 1);
+            let share = fair_share(until_bookkeeping(deadline), stale.len() - done + 1);
             deletions.push(self.delete(&group, replica, share).await);
         }
         for home in delivered {
-            let result = self.send_state(&group, &home, 1, until_settling(deadline), deadline).await;
-            deletions.push(Delivery { destination: home, result, stand_in: None });
+            let result = self.send_state(&group, &home, 1, until_bookkeeping(deadline), deadline).await;
+            deletions.push(Delivery { sink: home, result, stand_in: None });
         }
         Ok(deletions)
     }
@@ -100,21 +100,19 @@ impl Reconciler<'_> {
             return Ok(status);
         }
         for home in stands(ReplicaStatus::Delivered) {
-            if let Destination::Gateway(url) = Destination::from_name(&home.destination) {
-                self.check_for_restart(&url, time_for_a_question(deadline)).await?;
-            }
+            self.check_for_restart(&home.sink, time_for_a_question(deadline)).await?;
         }
         Ok(self.registry(deadline).group(&status.group.key)?.unwrap_or(status))
     }
 
     /// A home that is backing off, so that what stands in for it is all that scrapes see.
-    fn first_resting<'h>(
+    fn first_backing_off<'h>(
         &mut self,
-        homes: &'h [String],
+        homes: &'h [Sink],
         deadline: Instant,
-    ) -> Result<Option<(&'h String, Failure)>, RegistryError> {
+    ) -> Result<Option<(&'h Sink, Failure)>, RegistryError> {
         for home in homes {
-            if let Some(failure) = self.resting(home, deadline)? {
+            if let Some(failure) = self.backing_off(home, deadline)? {
                 return Ok(Some((home, failure)));
             }
         }
@@ -125,9 +123,9 @@ impl Reconciler<'_> {
     ///
     /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
     async fn delete(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Delivery {
-        let destination = replica.destination.as_str();
-        let result = match delete_at(self.clients, destination, &group.key, deadline).await {
-            Ok(()) if replica.abandoned => delete_at(self.clients, destination, &group.key, deadline).await,
+        let sink = &replica.sink;
+        let result = match delete_at(self.clients, sink, &group.key, deadline).await {
+            Ok(()) if replica.abandoned => delete_at(self.clients, sink, &group.key, deadline).await,
             other => other,
         };
         let outcome = match &result {
@@ -138,39 +136,24 @@ impl Reconciler<'_> {
             }
         };
         if let Err(failure) = &result {
-            self.note_failure(destination, failure);
+            self.note_failure(sink, failure);
         }
         // Not written down, the deletion is made once more.
-        if let Err(error) = self.registry(deadline).finish_request(group.id, destination, &outcome, SystemTime::now()) {
+        if let Err(error) = self.registry(deadline).finish_request(group.id, sink, &outcome, SystemTime::now()) {
             tracing::debug!("group {}: {error}", group.key);
         }
-        Delivery { destination: destination.to_owned(), result, stand_in: None }
+        Delivery { sink: sink.clone(), result, stand_in: None }
     }
 }
 
-/// Deletes the group at the destination, and reads back whether it is gone.
+/// Deletes the group at the sink, and reads back whether it is gone.
 pub(super) async fn delete_at(
     clients: &mut Clients,
-    destination: &str,
+    sink: &Sink,
     key: &GroupingKey,
     deadline: Instant,
 ) -> Result<(), Failure> {
-    match Destination::from_name(destination) {
-        Destination::Textfiles(directory) => {
-            TextfileDir::new(directory).remove(key).map(|_| ()).map_err(|error| badly_set(error.to_string()))
-        }
-        Destination::Gateway(url) => match clients.get(&url) {
-            Err(setup) => Err(badly_set(setup)),
-            Ok(client) => delete_and_verify(client, key, deadline).await,
-        },
-    }
-}
-
-fn time_for_a_question(deadline: Instant) -> Instant {
-    until_settling(deadline).min(Instant::now() + QUESTION_TIMEOUT)
-}
-
-async fn delete_and_verify(client: &Client, key: &GroupingKey, deadline: Instant) -> Result<(), Failure> {
+    let client = clients.get(sink).map_err(badly_set)?;
     judged(client.delete(key, deadline).await)?;
     let until = deadline.min(Instant::now() + DELETION_TIME);
     let mut pause = Duration::from_millis(2);
@@ -178,11 +161,13 @@ async fn delete_and_verify(client: &Client, key: &GroupingKey, deadline: Instant
         match client.lookup(key, until).await {
             Ok(GroupLookup::Absent) => return Ok(()),
             Ok(_) if Instant::now() + pause < until => tokio::time::sleep(pause).await,
-            Ok(_) => {
-                return Err(pending("accepted the deletion, and still has the group"));
-            }
+            Ok(_) => return Err(pending("accepted the deletion, and still has the group")),
             Err(error) => return Err(pending(&error.to_string())),
         }
         pause *= 2;
     }
+}
+
+fn time_for_a_question(deadline: Instant) -> Instant {
+    until_bookkeeping(deadline).min(Instant::now() + QUESTION_TIMEOUT)
 }

@@ -8,14 +8,13 @@
 use std::time::Instant;
 
 use super::clients::Clients;
-use super::families::Content;
 use super::group_lock;
-use super::reconciler::{Delivery, Failure, badly_set, fair_share, judged, send, textfile_labels, write_textfile};
-use super::route::{Destination, Route};
+use super::route::Route;
+use super::send::{Delivery, fail_over, fair_share, judged, send};
 use super::stale_replicas::delete_at;
+use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{GroupState, StateDir};
-use crate::sinks::textfile::TextfileDir;
 
 /// A state that the registry does not have.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +24,7 @@ pub struct StatelessReport<'a> {
     /// What the run says of it.
     pub state: &'a GroupState,
     /// Where it belongs, as the run was told when it started.
-    pub homes: &'a [String],
+    pub homes: &'a [Sink],
     /// Who stands in.
     pub route: &'a Route,
     /// The result waits in the journal, and will be delivered from there.
@@ -48,35 +47,23 @@ pub async fn deliver(
     let mut deliveries = Vec::new();
     for home in homes {
         let stand_ins = if is_spooled { Vec::new() } else { route.stand_ins(home, key) };
-        let mut at_home = Ok(());
-        let mut stand_in = None;
-        for (tried, candidate) in std::iter::once(home).chain(&stand_ins).enumerate() {
-            let share = fair_share(deadline, 1 + stand_ins.len() - tried);
-            let sent = send_once(clients, candidate, key, state, share).await;
-            let is_over = !matches!(sent, Err(Failure::Pending { .. }));
-            if tried == 0 {
-                at_home = sent;
-            } else if sent.is_ok() {
-                stand_in = Some(candidate.clone());
-            }
-            if is_over {
-                break;
-            }
-        }
-        if at_home.is_ok() {
+        let candidates: Vec<&Sink> = std::iter::once(home).chain(&stand_ins).collect();
+        let send_to = async |sink: &Sink, share: Instant| send(clients, sink, key, state, 0, share).await;
+        let delivery = fail_over(home, None, &candidates, deadline, send_to).await;
+        if delivery.result.is_ok() {
             delete_stale_replicas(clients, home, &stand_ins, key, deadline).await;
         }
-        deliveries.push(Delivery { destination: home.clone(), result: at_home, stand_in });
+        deliveries.push(delivery);
     }
     deliveries
 }
 
-/// Deletes the group at these destinations until `deadline`, under the group's lock in `dir`, if there is one.
+/// Deletes the group at these sinks until `deadline`, under the group's lock in `dir`, if there is one.
 pub async fn withdraw(
     clients: &mut Clients,
     dir: Option<&StateDir>,
     key: &GroupingKey,
-    destinations: &[String],
+    sinks: &[Sink],
     deadline: Instant,
 ) -> Vec<Delivery> {
     let _lock = match dir {
@@ -84,10 +71,10 @@ pub async fn withdraw(
         None => None,
     };
     let mut deliveries = Vec::new();
-    for (tried, destination) in destinations.iter().enumerate() {
-        let share = fair_share(deadline, destinations.len() - tried);
-        let result = delete_at(clients, destination, key, share).await;
-        deliveries.push(Delivery { destination: destination.clone(), result, stand_in: None });
+    for (tried, sink) in sinks.iter().enumerate() {
+        let share = fair_share(deadline, sinks.len() - tried);
+        let result = delete_at(clients, sink, key, share).await;
+        deliveries.push(Delivery { sink: sink.clone(), result, stand_in: None });
     }
     deliveries
 }
@@ -95,50 +82,31 @@ pub async fn withdraw(
 /// A gateway is told to delete the group only if it certainly is another one than the home.
 async fn delete_stale_replicas(
     clients: &mut Clients,
-    home: &str,
-    stand_ins: &[String],
+    home: &Sink,
+    stand_ins: &[Sink],
     key: &GroupingKey,
     deadline: Instant,
 ) {
-    for url in stand_ins {
-        if !are_two(clients, home, url, fair_share(deadline, 2)).await {
-            tracing::info!("group {key}: {url} may hold an earlier state");
+    for sink in stand_ins {
+        if !are_two(clients, home, sink, fair_share(deadline, 2)).await {
+            tracing::info!("group {key}: {sink} may hold an earlier state");
             continue;
         }
-        let Ok(client) = clients.get(url) else { continue };
+        let Ok(client) = clients.get(sink) else { continue };
         if let Err(failure) = judged(client.delete(key, fair_share(deadline, 2)).await) {
-            tracing::info!("group {key}: {url} may hold an earlier state: {failure}");
+            tracing::info!("group {key}: {sink} may hold an earlier state: {failure}");
         }
     }
 }
 
-/// Whether the URLs lead to two gateways, and not to one by two names: each gateway tells to the nanosecond when it was
-/// started. That the first is asked again shows that it was not restarted in between.
-async fn are_two(clients: &mut Clients, one: &str, other: &str, deadline: Instant) -> bool {
+/// Whether these are two gateways, and not one by two names: each tells to the nanosecond when it was started. That the
+/// first is asked again shows that it was not restarted in between.
+async fn are_two(clients: &mut Clients, one: &Sink, other: &Sink, deadline: Instant) -> bool {
     let mut start_times = Vec::new();
-    for url in [one, other, one] {
-        let Ok(client) = clients.get(url) else { return false };
-        let Ok(status) = client.status(deadline).await else { return false };
-        start_times.push(status.start_time);
+    for sink in [one, other, one] {
+        let Ok(client) = clients.get(sink) else { return false };
+        let Ok(Some(start_time)) = client.start_time(deadline).await else { return false };
+        start_times.push(start_time);
     }
     start_times[0] != start_times[1] && start_times[0] == start_times[2]
-}
-
-async fn send_once(
-    clients: &mut Clients,
-    destination: &str,
-    key: &GroupingKey,
-    state: &GroupState,
-    deadline: Instant,
-) -> Result<(), Failure> {
-    let content = Content::of(state, 0);
-    match Destination::from_name(destination) {
-        Destination::Textfiles(directory) => {
-            write_textfile(&TextfileDir::new(directory), key, &content.text(&textfile_labels(key)))
-        }
-        Destination::Gateway(url) => match clients.get(&url) {
-            Err(reason) => Err(badly_set(reason)),
-            Ok(client) => send(client, key, &content, deadline).await,
-        },
-    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
+use crate::destination::Sink;
 use crate::grouping::{GroupingKey, LabelError, LabelName, LabelValue};
 use crate::metrics::Exposition;
 use crate::record::{Outcome, RunRecord};
@@ -135,14 +136,14 @@ pub struct Declaration {
     /// Where the state of the group is to be and nowhere else, each named by a URL without credentials; owed there from
     /// now on. None: wherever it is to be already. An empty list: nowhere, so that copies are owed their deletion.
     #[serde(default)]
-    pub destinations: Option<Vec<String>>,
-    /// A note of delivery's to itself: how the destinations were chosen. Kept as it is.
+    pub sinks: Option<Vec<Sink>>,
+    /// A note of delivery's to itself: how the sinks were chosen. Kept as it is.
     #[serde(default)]
     pub route: Option<String>,
     /// Where nothing of the group is to be once a run has succeeded, whoever sent it there (`--ephemeral`): another
     /// registry may have, that of the container in which the job failed before. Empty for every other job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub withdraw_from: Vec<String>,
+    pub withdraw_from: Vec<Sink>,
 }
 
 impl Declaration {
@@ -361,7 +362,7 @@ pub(super) mod expectations_as_json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::testing::{at, record};
+    use crate::registry::testing::{at, record, sink};
 
     fn after(runs: &[(u64, Outcome)]) -> GroupState {
         let mut state = GroupState::default();
@@ -456,9 +457,9 @@ mod tests {
                 next_start: Some(at(5)),
                 ..Expectations::default()
             },
-            destinations: Some(vec!["http://a:9091".into()]),
+            sinks: Some(vec![sink("http://a:9091")]),
             route: None,
-            withdraw_from: vec!["http://a:9091".into()],
+            withdraw_from: vec![sink("http://a:9091")],
         };
         let json = serde_json::to_string(&declaration).unwrap();
         assert_eq!(serde_json::from_str::<Declaration>(&json).unwrap(), declaration);

@@ -1,8 +1,8 @@
-//! What is owed: which destination is to hold a group's state, which state it holds, and what is still to be done.
+//! What is owed: which sink is to hold a group's state, which state it holds, and what is still to be done.
 //!
 //! What is owed is a group, not a message: the state is rendered when it is sent, so that many missed runs cost one
 //! request and an old state never follows a newer one. A replica is written down before the first request that could make
-//! it, and stays written down until its deletion was confirmed. How a destination is chosen, and every request, belongs to
+//! it, and stays written down until its deletion was confirmed. How a sink is chosen, and every request, belongs to
 //! [`crate::delivery`].
 
 use std::time::{Duration, SystemTime};
@@ -10,28 +10,29 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::clock::nanos_of;
-use super::gateways;
 use super::groups::{self, Group, GroupId, integer, natural, optional_time};
+use super::sink_health;
 use super::sql;
+use crate::destination::Sink;
 
-/// What is to be at a destination.
+/// What is to be at a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Desired {
     /// The newest state of the group.
     Present,
-    /// Nothing of the group, as soon as the destinations that are to hold it do.
+    /// Nothing of the group, as soon as the sinks that are to hold it do.
     Absent,
     /// Nothing of the group: it was deleted there on purpose, and stays deleted until its next run.
     Cleared,
 }
 
-/// What a destination holds of a group, as far as it is known.
+/// What a sink holds of a group, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replica {
     /// The group.
     pub group: GroupId,
-    /// The destination: a URL without credentials.
-    pub destination: String,
+    /// The sink: a URL without credentials.
+    pub sink: Sink,
     /// What is to be there.
     pub desired: Desired,
     /// The newest state that arrived, 0 for none.
@@ -50,14 +51,14 @@ pub struct Replica {
     pub last_error: Option<String>,
     /// When the last attempt that succeeded ended.
     pub succeeded_at: Option<SystemTime>,
-    /// A request was given up that the destination may still carry out, after the next one.
+    /// A request was given up that the sink may still carry out, after the next one.
     pub abandoned: bool,
 }
 
 /// Where a replica stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicaStatus {
-    /// The destination holds the newest state.
+    /// The sink holds the newest state.
     Delivered,
     /// The newest state has not arrived yet.
     Pending,
@@ -82,7 +83,7 @@ impl Replica {
     }
 }
 
-/// One thing to be done at one destination.
+/// One thing to be done at one sink.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingAction {
     /// The group, with its present state.
@@ -105,7 +106,7 @@ pub enum Action {
 /// Which debts to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingFilter {
-    /// Only those that can be paid: deletions whose time has come, at destinations that are not backing off.
+    /// Only those that can be paid: deletions whose time has come, at sinks that are not backing off.
     Actionable,
     /// Whatever is owed.
     All,
@@ -116,7 +117,7 @@ pub enum PendingFilter {
 pub struct RetryableError {
     /// What happened, one line.
     pub reason: String,
-    /// The destination may still carry out what was asked of it, even after what is asked of it next.
+    /// The sink may still carry out what was asked of it, even after what is asked of it next.
     pub abandoned: bool,
     /// How long it asks to be left alone.
     pub retry_after: Option<Duration>,
@@ -131,36 +132,36 @@ impl From<&str> for RetryableError {
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// The destination holds the state `seq`.
+    /// The sink holds the state `seq`.
     Delivered {
         /// The sequence number of the state that was sent.
         seq: u64,
     },
-    /// The destination holds nothing of the group any more.
+    /// The sink holds nothing of the group any more.
     Deleted,
-    /// No answer, or one that may change: the destination is left alone for a while, and the debt stays.
+    /// No answer, or one that may change: the sink is left alone for a while, and the debt stays.
     Failed(RetryableError),
     /// The state `seq` was refused for good; the debt is gone until the next state.
     Rejected {
         /// The sequence number of the state that was sent.
         seq: u64,
-        /// What the destination said.
+        /// What the sink said.
         error: String,
     },
 }
 
-const COLUMNS: &str = "replicas.group_id, replicas.destination, replicas.desired, replicas.cleared, \
+const COLUMNS: &str = "replicas.group_id, replicas.sink, replicas.desired, replicas.cleared, \
     replicas.delivered_seq, replicas.rejected_seq, replicas.may_exist, replicas.pending_since, replicas.attempts, \
     replicas.last_attempt, replicas.last_error, replicas.succeeded_at, replicas.abandoned";
 
 /// How many columns [`from_row`] takes up.
 const WIDTH: usize = 13;
 
-/// The group's state is a new one: it is owed to the destinations that already are to hold it, and to `more`.
+/// The group's state is a new one: it is owed to the sinks that already are to hold it, and to `more`.
 pub(super) fn state_changed(
     transaction: &Transaction<'_>,
     group: &Group,
-    more: &[String],
+    more: &[Sink],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     sql::execute(
@@ -168,98 +169,91 @@ pub(super) fn state_changed(
         "UPDATE replicas SET pending_since = ifnull(pending_since, ?2), may_exist = 1 WHERE group_id = ?1 AND desired = 1",
         params![group.id.0, nanos_of(now)],
     )?;
-    for destination in more {
-        want(transaction, group.id, destination, now)?;
+    for sink in more {
+        want(transaction, group.id, sink, now)?;
     }
     Ok(())
 }
 
-/// The group is to be at these destinations and nowhere else.
+/// The group is to be at these sinks and nowhere else.
 pub(super) fn owe(
     transaction: &Transaction<'_>,
     group: &Group,
-    destinations: &[String],
+    sinks: &[Sink],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     let replicas = replicas_of(transaction, group.id)?;
     let present = replicas.iter().filter(|replica| replica.desired == Desired::Present);
-    for replica in present.clone().filter(|replica| !destinations.contains(&replica.destination)) {
+    for replica in present.clone().filter(|replica| !sinks.contains(&replica.sink)) {
         sql::execute(
             transaction,
             "UPDATE replicas SET desired = 0, cleared = 0, pending_since = iif(may_exist, ?3, NULL) \
-             WHERE group_id = ?1 AND destination = ?2",
-            params![group.id.0, replica.destination, nanos_of(now)],
+             WHERE group_id = ?1 AND sink = ?2",
+            params![group.id.0, replica.sink, nanos_of(now)],
         )?;
     }
-    for destination in destinations.iter().filter(|&name| !present.clone().any(|replica| replica.destination == *name))
-    {
-        want(transaction, group.id, destination, now)?;
+    for sink in sinks.iter().filter(|&sink| !present.clone().any(|replica| replica.sink == *sink)) {
+        want(transaction, group.id, sink, now)?;
     }
     Ok(())
 }
 
-/// The group is to be nowhere: its deletion is owed wherever a replica may be, and at the destinations `also`, of which
+/// The group is to be nowhere: its deletion is owed wherever a replica may be, and at the sinks `also`, of which
 /// nothing is known.
 pub(super) fn withdraw(
     transaction: &Transaction<'_>,
     group: &Group,
-    also: &[String],
+    also: &[Sink],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     owe(transaction, group, &[], now)?;
-    for destination in also {
-        begin(transaction, group.id, destination, now)?;
+    for sink in also {
+        begin(transaction, group.id, sink, now)?;
     }
     Ok(())
 }
 
-/// The state is to be at the destination, and is owed unless it is there already. A replica may exist from now on.
-fn want(transaction: &Transaction<'_>, group: GroupId, destination: &str, now: SystemTime) -> rusqlite::Result<()> {
+/// The state is to be at the sink, and is owed unless it is there already. A replica may exist from now on.
+fn want(transaction: &Transaction<'_>, group: GroupId, sink: &Sink, now: SystemTime) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "INSERT INTO replicas (group_id, destination, desired, may_exist, pending_since) VALUES (?1, ?2, 1, 1, ?3) \
-         ON CONFLICT (group_id, destination) DO UPDATE SET desired = 1, cleared = 0, may_exist = 1, pending_since = \
+        "INSERT INTO replicas (group_id, sink, desired, may_exist, pending_since) VALUES (?1, ?2, 1, 1, ?3) \
+         ON CONFLICT (group_id, sink) DO UPDATE SET desired = 1, cleared = 0, may_exist = 1, pending_since = \
          iif(max(delivered_seq, rejected_seq) >= (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(pending_since, ?3))",
-        params![group.0, destination, nanos_of(now)],
+        params![group.0, sink, nanos_of(now)],
     )?;
     Ok(())
 }
 
-/// Before a request: writes down that a replica may come to be at the destination, a stray one if it is not wanted there.
+/// Before a request: writes down that a replica may come to be at the sink, a stray one if it is not wanted there.
 /// Returns whether that was new.
-pub(super) fn begin(
-    connection: &Connection,
-    group: GroupId,
-    destination: &str,
-    now: SystemTime,
-) -> rusqlite::Result<bool> {
+pub(super) fn begin(connection: &Connection, group: GroupId, sink: &Sink, now: SystemTime) -> rusqlite::Result<bool> {
     let changed = sql::execute(
         connection,
-        "INSERT INTO replicas (group_id, destination, desired, may_exist, pending_since) VALUES (?1, ?2, 0, 1, ?3) \
-         ON CONFLICT (group_id, destination) \
+        "INSERT INTO replicas (group_id, sink, desired, may_exist, pending_since) VALUES (?1, ?2, 0, 1, ?3) \
+         ON CONFLICT (group_id, sink) \
          DO UPDATE SET may_exist = 1, cleared = 0, pending_since = ifnull(pending_since, ?3) \
          WHERE NOT may_exist OR pending_since IS NULL",
-        params![group.0, destination, nanos_of(now)],
+        params![group.0, sink, nanos_of(now)],
     )?;
     Ok(changed > 0)
 }
 
 /// Whether [`begin`] has nothing left to write down.
-pub(super) fn has_begun(connection: &Connection, group: GroupId, destination: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_begun(connection: &Connection, group: GroupId, sink: &Sink) -> rusqlite::Result<bool> {
     let mut replicas = replicas_of(connection, group)?.into_iter();
-    Ok(replicas
-        .any(|replica| replica.destination == destination && replica.may_exist && replica.pending_since.is_some()))
+    Ok(replicas.any(|replica| replica.sink == *sink && replica.may_exist && replica.pending_since.is_some()))
 }
 
-/// After a request: writes down how it ended, for the replica and for the destination.
+/// After a request: writes down how it ended, for the replica and for the sink.
 pub(super) fn settle(
     transaction: &Transaction<'_>,
     group: GroupId,
-    destination: &str,
+    sink: &Sink,
     outcome: &RequestOutcome,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    let (row, time) = ((group.0, destination), nanos_of(now));
+    let (row, time) = ((group.0, sink), nanos_of(now));
     match outcome {
         RequestOutcome::Delivered { seq } => {
             // A replica that is not wanted there stays owed: its deletion.
@@ -268,10 +262,10 @@ pub(super) fn settle(
                 "UPDATE replicas SET delivered_seq = max(delivered_seq, ?3), may_exist = 1, abandoned = 0, attempts = 0, \
                  last_attempt = ?4, last_error = NULL, succeeded_at = ?4, pending_since = iif(desired AND ?3 >= \
                  (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(pending_since, ?4)) \
-                 WHERE group_id = ?1 AND destination = ?2",
+                 WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, integer(*seq), time],
             )?;
-            gateways::answered(transaction, destination, now)
+            sink_health::answered(transaction, sink, now)
         }
         RequestOutcome::Deleted => {
             // What is wanted there again by now is owed from the beginning.
@@ -279,63 +273,63 @@ pub(super) fn settle(
                 transaction,
                 "UPDATE replicas SET delivered_seq = 0, rejected_seq = 0, may_exist = desired, abandoned = 0, attempts = 0, \
                  last_attempt = ?3, last_error = NULL, succeeded_at = ?3, \
-                 pending_since = iif(desired, ifnull(pending_since, ?3), NULL) WHERE group_id = ?1 AND destination = ?2",
+                 pending_since = iif(desired, ifnull(pending_since, ?3), NULL) WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, time],
             )?;
-            gateways::answered(transaction, destination, now)
+            sink_health::answered(transaction, sink, now)
         }
         RequestOutcome::Failed(error) => {
             sql::execute(
                 transaction,
                 "UPDATE replicas SET attempts = attempts + 1, abandoned = abandoned OR ?5, last_attempt = ?3, \
-                 last_error = ?4 WHERE group_id = ?1 AND destination = ?2",
+                 last_error = ?4 WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, time, error.reason, error.abandoned],
             )?;
-            gateways::failed(transaction, destination, error, now)
+            sink_health::failed(transaction, sink, error, now)
         }
         RequestOutcome::Rejected { seq, error } => {
             sql::execute(
                 transaction,
                 "UPDATE replicas SET rejected_seq = max(rejected_seq, ?3), attempts = attempts + 1, last_attempt = ?4, \
                  last_error = ?5, pending_since = iif(desired AND ?3 >= (SELECT seq FROM groups WHERE id = ?1), NULL, \
-                 pending_since) WHERE group_id = ?1 AND destination = ?2",
+                 pending_since) WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, integer(*seq), time, error],
             )?;
-            gateways::answered(transaction, destination, now)
+            sink_health::answered(transaction, sink, now)
         }
     }
 }
 
-/// Whatever the destinations hold of the group may be gone: it is owed to those that are to hold it.
+/// Whatever the sinks hold of the group may be gone: it is owed to those that are to hold it.
 pub(super) fn owe_again(
     transaction: &Transaction<'_>,
     group: GroupId,
-    destinations: &[String],
+    sinks: &[Sink],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    for destination in destinations {
+    for sink in sinks {
         sql::execute(
             transaction,
             "UPDATE replicas SET delivered_seq = 0, pending_since = ifnull(pending_since, ?3) \
-             WHERE group_id = ?1 AND destination = ?2 AND desired",
-            params![group.0, destination, nanos_of(now)],
+             WHERE group_id = ?1 AND sink = ?2 AND desired",
+            params![group.0, sink, nanos_of(now)],
         )?;
     }
     Ok(())
 }
 
-/// What is owed at a destination has to wait for another one: its turn comes after that of everything else.
+/// What is owed at a sink has to wait for another one: its turn comes after that of everything else.
 pub(super) fn postpone(
     transaction: &Transaction<'_>,
     group: GroupId,
-    destination: &str,
+    sink: &Sink,
     reason: &str,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "UPDATE replicas SET last_attempt = ?4, last_error = ?3 WHERE group_id = ?1 AND destination = ?2",
-        params![group.0, destination, reason, nanos_of(now)],
+        "UPDATE replicas SET last_attempt = ?4, last_error = ?3 WHERE group_id = ?1 AND sink = ?2",
+        params![group.0, sink, reason, nanos_of(now)],
     )?;
     Ok(())
 }
@@ -350,32 +344,32 @@ pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite
     Ok(())
 }
 
-/// The group was deleted at the destination on purpose: nothing is owed there until it runs again.
+/// The group was deleted at the sink on purpose: nothing is owed there until it runs again.
 pub(super) fn cleared(
     transaction: &Transaction<'_>,
     group: GroupId,
-    destination: &str,
+    sink: &Sink,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "INSERT INTO replicas (group_id, destination, desired, cleared, may_exist, succeeded_at) \
+        "INSERT INTO replicas (group_id, sink, desired, cleared, may_exist, succeeded_at) \
          VALUES (?1, ?2, 0, 1, 0, ?3) \
-         ON CONFLICT (group_id, destination) DO UPDATE SET desired = 0, cleared = 1, delivered_seq = 0, \
+         ON CONFLICT (group_id, sink) DO UPDATE SET desired = 0, cleared = 1, delivered_seq = 0, \
          rejected_seq = 0, may_exist = 0, attempts = 0, last_error = NULL, succeeded_at = ?3, pending_since = NULL",
-        params![group.0, destination, nanos_of(now)],
+        params![group.0, sink, nanos_of(now)],
     )?;
     Ok(())
 }
 
-/// The destination may have lost whatever arrived there, and may have back whatever was deleted: everything that concerns
+/// The sink may have lost whatever arrived there, and may have back whatever was deleted: everything that concerns
 /// it is owed again. Returns how many groups that are.
-pub(super) fn forgotten(transaction: &Transaction<'_>, destination: &str, now: SystemTime) -> rusqlite::Result<u64> {
+pub(super) fn forgotten(transaction: &Transaction<'_>, sink: &Sink, now: SystemTime) -> rusqlite::Result<u64> {
     let changed = sql::execute(
         transaction,
         "UPDATE replicas SET delivered_seq = 0, rejected_seq = 0, may_exist = 1, pending_since = ifnull(pending_since, ?2) \
-         WHERE destination = ?1",
-        params![destination, nanos_of(now)],
+         WHERE sink = ?1",
+        params![sink, nanos_of(now)],
     )?;
     Ok(changed as u64)
 }
@@ -397,13 +391,13 @@ pub(super) fn owed(
     if !is_any {
         return Ok(Vec::new());
     }
-    // A stale replica goes only when no destination that is to hold the group is waiting for it; a backoff that would end
+    // A stale replica goes only when no sink that is to hold the group is waiting for it; a backoff that would end
     // later than any backoff can was written under another clock.
     let payable = "AND (replicas.desired OR replicas.cleared OR groups.retired OR NOT EXISTS \
          (SELECT 1 FROM replicas AS home WHERE home.group_id = replicas.group_id AND home.desired \
           AND home.pending_since IS NOT NULL)) \
-         AND NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.url = replicas.destination \
-          AND gateways.backoff_until > ?1 AND gateways.backoff_until <= ?2)";
+         AND NOT EXISTS (SELECT 1 FROM sink_health WHERE sink_health.sink = replicas.sink \
+          AND sink_health.backoff_until > ?1 AND sink_health.backoff_until <= ?2)";
     let tail = format!(
         "FROM replicas CROSS JOIN groups ON groups.id = replicas.group_id WHERE replicas.pending_since IS NOT NULL {} \
          ORDER BY replicas.last_attempt, replicas.pending_since LIMIT {}",
@@ -416,30 +410,30 @@ pub(super) fn owed(
         let action = if replica.desired == Desired::Present { Action::Push } else { Action::Delete };
         Ok(PendingAction { group: groups::from_row(row)?, replica, action })
     };
-    let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(gateways::LONGEST_BACKOFF));
+    let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(sink_health::LONGEST_BACKOFF));
     sql::query(connection, &query, params![nanos_of(now), farthest], debt)
 }
 
-/// What is known of a group's replicas, by destination.
+/// What is known of a group's replicas, by sink.
 pub(super) fn replicas_of(connection: &Connection, group: GroupId) -> rusqlite::Result<Vec<Replica>> {
-    let query = format!("SELECT {COLUMNS} FROM replicas WHERE group_id = ?1 ORDER BY destination");
+    let query = format!("SELECT {COLUMNS} FROM replicas WHERE group_id = ?1 ORDER BY sink");
     sql::query(connection, &query, [group.0], |row| from_row(row, 0))
 }
 
-/// What is known of every replica, by group and destination.
+/// What is known of every replica, by group and sink.
 pub(super) fn all_replicas(connection: &Connection) -> rusqlite::Result<Vec<Replica>> {
-    let query = format!("SELECT {COLUMNS} FROM replicas ORDER BY group_id, destination");
+    let query = format!("SELECT {COLUMNS} FROM replicas ORDER BY group_id, sink");
     sql::query(connection, &query, [], |row| from_row(row, 0))
 }
 
 /// Removes what was confirmed to be deleted before `oldest`, what has been waiting for its deletion since then at a
-/// destination that has not answered since then either (it is gone for good, or never was one), and retired groups without
+/// sink that has not answered since then either (it is gone for good, or never was one), and retired groups without
 /// replicas.
 pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
     let replicas = sql::execute(
         transaction,
-        "DELETE FROM replicas WHERE NOT desired AND iif(may_exist, pending_since < ?1 AND EXISTS (SELECT 1 FROM gateways \
-         WHERE url = destination AND failures > 0 AND ifnull(last_success, 0) < ?1), succeeded_at < ?1)",
+        "DELETE FROM replicas WHERE NOT desired AND iif(may_exist, pending_since < ?1 AND EXISTS (SELECT 1 FROM sink_health \
+         WHERE sink_health.sink = replicas.sink AND failures > 0 AND ifnull(last_success, 0) < ?1), succeeded_at < ?1)",
         [nanos_of(oldest)],
     )?;
     let groups = sql::execute(
@@ -456,7 +450,7 @@ fn from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Replica> {
     debug_assert!(WIDTH == COLUMNS.split(", ").count());
     Ok(Replica {
         group: GroupId(row.get(column(0))?),
-        destination: row.get(column(1))?,
+        sink: row.get(column(1))?,
         desired: match (row.get(column(2))?, row.get(column(3))?) {
             (true, _) => Desired::Present,
             (false, true) => Desired::Cleared,

@@ -44,7 +44,7 @@ const TABLES: &str = "
     CREATE INDEX outputs_of_group ON outputs (group_id);
 
     CREATE TABLE replicas (
-        group_id INTEGER NOT NULL, destination TEXT NOT NULL,
+        group_id INTEGER NOT NULL, sink TEXT NOT NULL,
         desired INTEGER NOT NULL,             -- 1: the state is to be there, 0: nothing of the group is to be there
         cleared INTEGER NOT NULL DEFAULT 0,   -- 1: deleted on purpose
         delivered_seq INTEGER NOT NULL DEFAULT 0, -- the newest state that arrived, 0: none
@@ -55,13 +55,13 @@ const TABLES: &str = "
         last_attempt INTEGER, last_error TEXT,
         succeeded_at INTEGER,                 -- the last success
         abandoned INTEGER NOT NULL DEFAULT 0, -- 1: a request was given up that may still be carried out
-        PRIMARY KEY (group_id, destination)
+        PRIMARY KEY (group_id, sink)
     ) STRICT, WITHOUT ROWID;
     -- What is asked only when a gateway was restarted has no index: every run would read it.
     CREATE INDEX replicas_pending ON replicas (last_attempt, pending_since) WHERE pending_since IS NOT NULL;
 
-    CREATE TABLE gateways (
-        url TEXT PRIMARY KEY,
+    CREATE TABLE sink_health (
+        sink TEXT PRIMARY KEY,
         start_time TEXT,
         backoff_until INTEGER,
         failures INTEGER NOT NULL,

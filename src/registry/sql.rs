@@ -1,7 +1,10 @@
 //! Statements, compiled once for each connection: to compile one takes longer than to run it, and a run of jobmon uses most
 //! of its several times.
 
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Params, Row};
+
+use crate::destination::Sink;
 
 /// So many statements stay compiled: all that a run and its delivery use.
 pub(super) const KEPT: usize = 32;
@@ -29,4 +32,17 @@ pub(super) fn query<T>(
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
     connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+}
+
+/// A sink is stored by its name.
+impl ToSql for Sink {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+impl FromSql for Sink {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Self::from)
+    }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use super::{Declaration, Registry, RunStart, StateDir, journal};
+use crate::destination::Sink;
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::record::{Outcome, RunRecord};
 
@@ -42,6 +43,11 @@ pub(crate) fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
 }
 
+/// A gateway.
+pub(super) fn sink(url: &str) -> Sink {
+    Sink::Pushgateway(url.to_owned())
+}
+
 pub(super) fn key(name: &str) -> GroupingKey {
     let labels = [("script_name", name), ("instance", "host")];
     let labels = labels.map(|(name, value)| (LabelName::new(name).unwrap(), LabelValue::new(value).unwrap()));
@@ -54,7 +60,7 @@ pub(super) fn start(name: &str, seconds: u64) -> RunStart {
         grouping_key: key(name),
         command: format!("/usr/local/bin/{name} --all 'two words'"),
         started_at: at(seconds),
-        declaration: Declaration { destinations: Some(vec!["http://127.0.0.1:9091".into()]), ..Declaration::default() },
+        declaration: Declaration { sinks: Some(vec![sink("http://127.0.0.1:9091")]), ..Declaration::default() },
     }
 }
 

@@ -1,14 +1,14 @@
 use std::thread;
 
-use super::testing::{Temp, at, key, record, soon, start};
+use super::testing::{Temp, at, key, record, sink, soon, start};
 use super::*;
 use crate::record::Outcome;
 
 const A: &str = "http://a:9091";
 const B: &str = "http://b:9091";
 
-fn to(destinations: &[&str]) -> Declaration {
-    Declaration { destinations: Some(destinations.iter().map(|d| (*d).to_owned()).collect()), ..Declaration::default() }
+fn to(sinks: &[&str]) -> Declaration {
+    Declaration { sinks: Some(sinks.iter().map(|url| sink(url)).collect()), ..Declaration::default() }
 }
 
 fn everything() -> RunFilter {
@@ -40,7 +40,7 @@ fn a_run_is_kept_whole() {
     assert_eq!(registry.output(&run.run_id).unwrap(), run.output_tail);
     let status = registry.groups().unwrap();
     assert_eq!(status.iter().map(|status| &status.group).collect::<Vec<_>>(), [&remembered.group]);
-    assert_eq!(status[0].replicas.iter().map(|replica| replica.destination.as_str()).collect::<Vec<_>>(), [A]);
+    assert_eq!(status[0].replicas.iter().map(|replica| replica.sink.to_string()).collect::<Vec<_>>(), [A]);
     assert_eq!(status[0].group.command, run.command);
     assert_eq!(status[0].group.state.last_run.as_ref().unwrap().signal, Some(9));
 }
@@ -55,11 +55,7 @@ fn a_run_is_counted_once_however_often_it_is_reported() {
     assert!(first.counted && !again.counted);
     assert_eq!(again.group, first.group);
     let replicas = registry.group(&run.grouping_key).unwrap().unwrap().replicas;
-    assert_eq!(
-        replicas.iter().map(|replica| replica.destination.as_str()).collect::<Vec<_>>(),
-        [A],
-        "nor sent elsewhere"
-    );
+    assert_eq!(replicas.iter().map(|replica| replica.sink.to_string()).collect::<Vec<_>>(), [A], "nor sent elsewhere");
     assert_eq!(registry.runs(&everything()).unwrap().len(), 1);
 }
 
@@ -74,7 +70,7 @@ fn clocks_gone_mad_are_recorded_without_harm() {
         let remembered = registry.remember(&run, &to(&[A]), time).unwrap();
         assert_eq!(remembered.group.state.last_run.unwrap().outcome, Outcome::Success);
         registry.pending_actions(PendingFilter::Actionable, 10, time).unwrap();
-        registry.finish_request(remembered.group.id, A, &RequestOutcome::Failed("down".into()), time).unwrap();
+        registry.finish_request(remembered.group.id, &sink(A), &RequestOutcome::Failed("down".into()), time).unwrap();
         registry.retain(&Retention::default(), time, Instant::now()).unwrap();
     }
     let runs = registry.groups().unwrap().remove(0).group.state;
@@ -128,7 +124,7 @@ fn what_is_left_in_the_journal_is_counted_once_and_removed() {
     assert!(again.runs.is_empty() && again.warnings.is_empty());
     let status = registry.group(&key("backup")).unwrap().unwrap();
     assert_eq!(status.group.state.counts.of(Outcome::Timeout), 1);
-    assert_eq!(status.replicas[0].destination, "http://127.0.0.1:9091", "its declaration are the group's");
+    assert_eq!(status.replicas[0].sink, sink("http://127.0.0.1:9091"), "its declaration is the group's");
     assert_eq!(status.replicas[0].status(1), ReplicaStatus::Pending);
     assert!(journal::leftovers(&temp.dir, None, at(300)).runs.is_empty());
 }
@@ -142,7 +138,7 @@ fn a_late_run_does_not_bring_back_what_was_cleared_or_unregistered() {
         entry.finish(&record(name, 50, Outcome::Failure)).unwrap();
     };
     registry.remember(&record("cleared", 100, Outcome::Success), &to(&[A]), at(110)).unwrap();
-    registry.cleared(&key("cleared"), A, at(120)).unwrap();
+    registry.cleared(&key("cleared"), &sink(A), at(120)).unwrap();
     registry.register(&key("gone"), &Declaration::default(), at(110)).unwrap();
     registry.unregister(&key("gone"), &[], at(120)).unwrap();
     late("cleared");
@@ -250,17 +246,17 @@ fn an_unregistered_group_is_forgotten_and_deleted_everywhere() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = registry.remember(&record("backup", 100, Outcome::Success), &to(&[A, B]), at(110)).unwrap().group;
-    registry.finish_request(group.id, A, &RequestOutcome::Delivered { seq: 1 }, at(111)).unwrap();
+    registry.finish_request(group.id, &sink(A), &RequestOutcome::Delivered { seq: 1 }, at(111)).unwrap();
     assert!(registry.unregister(&key("backup"), &[], at(120)).unwrap());
     assert!(!registry.unregister(&key("backup"), &[], at(120)).unwrap());
     assert!(!registry.unregister(&key("other"), &[], at(120)).unwrap());
     assert_eq!(registry.group(&key("backup")).unwrap(), None);
     assert_eq!(registry.groups().unwrap(), []);
-    let debts = registry.pending_actions(PendingFilter::Actionable, 10, at(130)).unwrap();
-    let errands: Vec<_> = debts.iter().map(|debt| (debt.action, debt.replica.destination.as_str())).collect();
-    assert_eq!(errands, [(Action::Delete, B), (Action::Delete, A)], "A was spoken to more recently");
-    for destination in [A, B] {
-        registry.finish_request(group.id, destination, &RequestOutcome::Deleted, at(140)).unwrap();
+    let actions = registry.pending_actions(PendingFilter::Actionable, 10, at(130)).unwrap();
+    let pending: Vec<_> = actions.iter().map(|action| (action.action, action.replica.sink.clone())).collect();
+    assert_eq!(pending, [(Action::Delete, sink(B)), (Action::Delete, sink(A))], "A was spoken to more recently");
+    for url in [A, B] {
+        registry.finish_request(group.id, &sink(url), &RequestOutcome::Deleted, at(140)).unwrap();
     }
     assert_eq!(registry.pending_actions(PendingFilter::All, 10, at(150)).unwrap(), []);
 
@@ -294,7 +290,7 @@ fn an_error_is_a_line_that_names_the_file() {
 fn a_run_that_is_to_leave_no_trace_is_withdrawn_from_everywhere_unless_a_newer_one_is_known() {
     let temp = Temp::new();
     let mut registry = temp.registry();
-    let declaration = Declaration { withdraw_from: vec![A.into(), B.into()], ..to(&[A]) };
+    let declaration = Declaration { withdraw_from: [A, B].map(sink).to_vec(), ..to(&[A]) };
     let late = |registry: &mut Registry, seconds: u64| {
         let run = RunStart { declaration: declaration.clone(), ..start("ci", seconds) };
         let entry = journal::Entry::begin(&temp.dir, &run).unwrap();
@@ -303,12 +299,12 @@ fn a_run_that_is_to_leave_no_trace_is_withdrawn_from_everywhere_unless_a_newer_o
         registry.ingest(journal::leftovers(&temp.dir, None, at(500)).runs, at(500)).unwrap();
     };
     let owed = |registry: &mut Registry| {
-        let debts = registry.pending_actions(PendingFilter::All, 10, at(500)).unwrap();
-        let mut owed: Vec<_> = debts.into_iter().map(|debt| (debt.replica.destination, debt.action)).collect();
+        let actions = registry.pending_actions(PendingFilter::All, 10, at(500)).unwrap();
+        let mut owed: Vec<_> = actions.into_iter().map(|action| (action.replica.sink, action.action)).collect();
         owed.sort_by(|a, b| a.0.cmp(&b.0));
         owed
     };
-    let (push, delete) = ((A.to_owned(), Action::Push), |url: &str| (url.to_owned(), Action::Delete));
+    let (push, delete) = ((sink(A), Action::Push), |url: &str| (sink(url), Action::Delete));
     registry.remember(&record("ci", 100, Outcome::Failure), &declaration, at(110)).unwrap();
     assert_eq!(owed(&mut registry), std::slice::from_ref(&push));
     late(&mut registry, 50);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::labels::differing;
 use super::table::{Align, Column, Table};
+use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::metrics::unix_seconds;
 use crate::record::Outcome;
@@ -34,7 +35,7 @@ pub struct Row {
 /// Something that a destination has not got yet, for one or several groups.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Owed<'a> {
-    destination: &'a str,
+    sink: &'a Sink,
     what: &'static str,
     why: &'a str,
 }
@@ -132,7 +133,7 @@ impl Status {
             for replica in &row.replicas {
                 let Some(what) = errand(replica.status(row.state.seq)) else { continue };
                 let why = replica.last_error.as_deref().unwrap_or("not tried yet");
-                let owed = Owed { destination: &replica.destination, what, why };
+                let owed = Owed { sink: &replica.sink, what, why };
                 let (names, since) = lines.entry(owed).or_default();
                 names.push(row.key.script_name());
                 *since = [*since, replica.pending_since].into_iter().flatten().min();
@@ -151,7 +152,7 @@ impl Status {
         for (owed, (names, since)) in lines {
             let groups = if let [name] = names.as_slice() { (*name).to_owned() } else { names.len().to_string() };
             let since = since.map(|since| ago(since, self.now)).unwrap_or_default();
-            table.push([owed.destination, owed.what, &groups, &since, owed.why]);
+            table.push([&owed.sink.to_string(), owed.what, &groups, &since, owed.why]);
         }
         format!("\n{}", table.render(width))
     }
@@ -197,7 +198,7 @@ impl Row {
             .filter(|replica| replica.status(state.seq) != ReplicaStatus::Gone)
             .map(|replica| {
                 json!({
-                    "destination": replica.destination,
+                    "destination": replica.sink,
                     "delivered": replica.status(state.seq) == ReplicaStatus::Delivered,
                     "owed": errand(replica.status(state.seq)),
                     "owed_since_seconds": replica.pending_since.map(unix_seconds),

@@ -50,7 +50,7 @@ impl Monitor<'_> {
 
     /// Makes ready what the delivery of the result needs.
     fn prepare(&mut self, job: &mut Job) -> Option<Ended> {
-        let homes = self.start.declaration.destinations.clone().unwrap_or_default();
+        let homes = self.start.declaration.sinks.clone().unwrap_or_default();
         if homes.is_empty() || !self.try_registry() {
             return None;
         }
@@ -82,7 +82,7 @@ impl Monitor<'_> {
         };
         for delivery in done.iter().flatten() {
             if let Err(failure) = &delivery.result {
-                tracing::info!("start of the run is not known to {}: {failure}", delivery.destination);
+                tracing::info!("start of the run is not known to {}: {failure}", delivery.sink);
             }
         }
         let is_over = |delivery: &Delivery| delivery.is_held() || matches!(delivery.result, Err(Failure::Rejected(_)));

@@ -166,7 +166,7 @@ impl Monitor<'_> {
             (kept, dir, _) => {
                 let state =
                     GroupState::of_one_run(record, self.start.declaration.expectations.clone(), SystemTime::now());
-                let homes = self.start.declaration.destinations.as_deref().unwrap_or_default();
+                let homes = self.start.declaration.sinks.as_deref().unwrap_or_default();
                 let is_spooled = kept == Kept::Journal;
                 let run = StatelessReport { key, state: &state, homes, route, is_spooled };
                 let work = async { Ok(stateless::deliver(clients, dir.as_ref(), run, deadline).await) };
@@ -224,15 +224,15 @@ async fn with_deadline<T>(deadline: Instant, work: impl Future<Output = T>) -> O
 
 /// One line where a person has something to do; what is only late is not worth a mail.
 fn say_what_became(delivery: &Delivery) {
-    let destination = &delivery.destination;
+    let sink = &delivery.sink;
     match &delivery.result {
-        Ok(()) => tracing::debug!("delivered to {destination}"),
-        Err(failure @ Failure::Pending { needs_setting: true, .. }) => tracing::warn!("{destination}: {failure}"),
-        Err(failure @ Failure::Pending { needs_setting: false, .. }) => tracing::info!("{destination}: {failure}"),
-        Err(Failure::Rejected(answer)) => tracing::error!("{destination}: {answer}"),
-        Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{destination}: {failure}"),
+        Ok(()) => tracing::debug!("delivered to {sink}"),
+        Err(failure @ Failure::Pending { needs_setting: true, .. }) => tracing::warn!("{sink}: {failure}"),
+        Err(failure @ Failure::Pending { needs_setting: false, .. }) => tracing::info!("{sink}: {failure}"),
+        Err(Failure::Rejected(answer)) => tracing::error!("{sink}: {answer}"),
+        Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{sink}: {failure}"),
     }
     if let Some(stand_in) = &delivery.stand_in {
-        tracing::info!("{stand_in} stands in for {destination}");
+        tracing::info!("{stand_in} stands in for {sink}");
     }
 }

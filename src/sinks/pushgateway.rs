@@ -23,6 +23,7 @@ use reqwest::header::{
 };
 use serde::Deserialize;
 
+use super::{Content, Write};
 use crate::config::{self, Secret};
 use crate::grouping::GroupingKey;
 
@@ -147,6 +148,12 @@ impl Endpoint {
     }
 }
 
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.base)
+    }
+}
+
 impl Client {
     /// A client of `gateway`; reads, for `https` only, the files of its certificates.
     ///
@@ -174,15 +181,31 @@ impl Client {
         Ok(Self { base, http, secrets, proxied, has_answered: AtomicBool::new(false) })
     }
 
+    /// Writes a group; where that is refused for good, removes the empty group that it may have left behind.
+    pub async fn write(&self, key: &GroupingKey, content: &Content, deadline: Instant) -> Answer {
+        let body = content.text(&[]);
+        let answer = match content.write {
+            Write::Replace => self.put(key, body, deadline).await,
+            Write::Merge => self.post(key, body, deadline).await,
+        };
+        if let Answer::Rejected(rejection) = &answer
+            && rejection.may_leave_ghost()
+            && let Err(error) = self.delete_ghost(key, deadline).await
+        {
+            tracing::debug!("group {key}: what the refused push left behind cannot be deleted: {error}");
+        }
+        answer
+    }
+
     /// Replaces the whole group by `body` (text format 0.0.4, no timestamps).
     pub async fn put(&self, key: &GroupingKey, body: Vec<u8>, deadline: Instant) -> Answer {
-        self.write(Method::Put, &RawKey::from(key), body, deadline).await
+        self.write_raw(Method::Put, &RawKey::from(key), body, deadline).await
     }
 
     /// Replaces those metrics of the group that `body` names and keeps the others. An empty body only marks the group
     /// as written now (`push_time_seconds`): the cheapest sign of life.
     pub async fn post(&self, key: &GroupingKey, body: Vec<u8>, deadline: Instant) -> Answer {
-        self.write(Method::Post, &RawKey::from(key), body, deadline).await
+        self.write_raw(Method::Post, &RawKey::from(key), body, deadline).await
     }
 
     /// Removes exactly the group of `key`, no sub-groups. The gateway queues it: to be sure, read back.
@@ -192,7 +215,7 @@ impl Client {
 
     /// Like [`delete`](Self::delete), for groups whose labels no [`GroupingKey`] can hold.
     pub async fn delete_raw(&self, key: &RawKey, deadline: Instant) -> Answer {
-        self.write(Method::Delete, key, Vec::new(), deadline).await
+        self.write_raw(Method::Delete, key, Vec::new(), deadline).await
     }
 
     /// Removes the empty group that a refused push left behind ([`Rejection::may_leave_ghost`]); `true` if there was
@@ -354,7 +377,7 @@ impl Client {
         }
     }
 
-    async fn write(&self, method: Method, key: &RawKey, body: Vec<u8>, deadline: Instant) -> Answer {
+    async fn write_raw(&self, method: Method, key: &RawKey, body: Vec<u8>, deadline: Instant) -> Answer {
         let path = path::group_path(key);
         if self.base.as_str().len() + path.len() > MAX_URL {
             let body =

@@ -6,9 +6,12 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use super::Content;
+use super::pushgateway::{Answer, GroupLookup, Outage, Rejection, Remedy};
 use crate::grouping::GroupingKey;
 
 /// A directory that node_exporter reads (`--collector.textfile.directory`).
@@ -32,15 +35,50 @@ impl TextfileDir {
         format!("jobmon_{name}_{:016x}.prom", key.stable_hash())
     }
 
-    /// Whether both paths lead to one directory; a directory that is missing is no other's.
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        let place = |directory: &Self| fs::metadata(&directory.0).map(|metadata| (metadata.dev(), metadata.ino()));
-        self == other || matches!((place(self), place(other)), (Ok(one), Ok(two)) if one == two)
-    }
-
     /// Whether the group has a file.
     pub fn holds(&self, key: &GroupingKey) -> bool {
         self.0.join(Self::file_name(key)).exists()
+    }
+
+    /// What there is of the group.
+    pub fn lookup(&self, key: &GroupingKey) -> GroupLookup {
+        let written = fs::metadata(self.0.join(Self::file_name(key))).and_then(|metadata| metadata.modified());
+        match written {
+            Ok(time) => {
+                let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                GroupLookup::Held { push_time: since_epoch.as_secs_f64() }
+            }
+            Err(_) => GroupLookup::Absent,
+        }
+    }
+
+    /// Writes the group's file; one that node_exporter cannot serve is as good as refused.
+    ///
+    /// The labels are those that the scrape does not add itself.
+    pub fn replace(&self, key: &GroupingKey, content: &Content) -> Answer {
+        let labels: Vec<(&str, &str)> = key.labels().filter(|(name, _)| *name != "instance").collect();
+        let body = content.text(&labels);
+        if let Err(error) = self.write(key, &body) {
+            return badly_set(&error);
+        }
+        match self.conflict(key, &body) {
+            None => Answer::Delivered { checked: true },
+            Some(other) => Answer::Rejected(Rejection {
+                status: None,
+                body: format!(
+                    "node_exporter serves only one of this group's file and {other}, because a textfile has no labels \
+                     job and instance: give one of the groups a --label of its own, or unregister one"
+                ),
+            }),
+        }
+    }
+
+    /// Deletes the group's file, if there is one.
+    pub fn delete(&self, key: &GroupingKey) -> Answer {
+        match self.remove(key) {
+            Ok(_) => Answer::Delivered { checked: false },
+            Err(error) => badly_set(&error),
+        }
     }
 
     /// Makes `body` the content of the group's file, all at once, readable for everybody whatever the umask.
@@ -51,7 +89,7 @@ impl TextfileDir {
         let name = Self::file_name(key);
         let mut attempt = 1;
         loop {
-            match self.replace(&name, body) {
+            match self.rename_into_place(&name, body) {
                 // A sweep from another process-id namespace may take the temporary file for a dead writer's.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.0.is_dir() && attempt < ATTEMPTS => {
                     attempt += 1;
@@ -63,7 +101,7 @@ impl TextfileDir {
 
     /// The file of another group whose samples have the same labels as those of `body`, the group's own content: the keys
     /// differ in nothing but what the scrape adds, so node_exporter serves one of the two and drops the other.
-    pub fn rival(&self, key: &GroupingKey, body: &[u8]) -> Option<String> {
+    pub fn conflict(&self, key: &GroupingKey, body: &[u8]) -> Option<String> {
         let own = Self::file_name(key);
         let same_name = &own[..own.len() - "_0123456789abcdef.prom".len() + 1];
         let entries = fs::read_dir(&self.0).ok()?.flatten();
@@ -72,9 +110,9 @@ impl TextfileDir {
             *name != own && name.len() == own.len() && name.starts_with(same_name) && name.ends_with(".prom")
         });
         let series = first_series(body);
-        let mut rivals =
+        let mut conflicts =
             others.filter(|name| fs::read(self.0.join(name)).is_ok_and(|body| first_series(&body) == series));
-        rivals.next()
+        conflicts.next()
     }
 
     /// Removes the group's file; `false` if there was none.
@@ -86,7 +124,7 @@ impl TextfileDir {
         }
     }
 
-    fn replace(&self, name: &str, body: &[u8]) -> io::Result<()> {
+    fn rename_into_place(&self, name: &str, body: &[u8]) -> io::Result<()> {
         // The collector reads every name that ends in `.prom`, hidden ones too.
         let temporary = self.0.join(format!(".{name}.{}.tmp", std::process::id()));
         let result = write_new(&temporary, body).and_then(|_locked| fs::rename(&temporary, self.0.join(name)));
@@ -116,6 +154,16 @@ impl TextfileDir {
             }
         }
     }
+}
+
+/// A failure that a person has to fix.
+fn badly_set(error: &io::Error) -> Answer {
+    Answer::Unavailable(Outage {
+        reason: error.to_string(),
+        perhaps_applied: false,
+        remedy: Remedy::Setting,
+        retry_after: None,
+    })
 }
 
 /// Name and labels of the first sample, which every group has.
@@ -280,18 +328,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rival_is_a_file_of_the_same_name_with_the_same_labels() {
+    fn a_conflict_is_a_file_of_the_same_name_with_the_same_labels() {
         let directory = tempfile::tempdir().unwrap();
         let sink = TextfileDir::new(directory.path());
         let of_job = |job: &str| GroupingKey::new(LabelValue::new(job).unwrap(), []);
         let body = |labels: &str| format!("# HELP a b\n# TYPE a gauge\na{{{labels}}} 1\nb 2\n").into_bytes();
         let (one, other) = (of_job("one"), of_job("other"));
         sink.write(&one, &body(r#"x="a b""#)).unwrap();
-        let check = |labels: &str, expected: Option<String>| assert_eq!(sink.rival(&other, &body(labels)), expected);
+        let check = |labels: &str, expected: Option<String>| assert_eq!(sink.conflict(&other, &body(labels)), expected);
         check(r#"x="a b""#, Some(TextfileDir::file_name(&one)));
         check(r#"x="a c""#, None);
-        assert_eq!(sink.rival(&one, &body(r#"x="a b""#)), None, "its own file");
-        assert_eq!(sink.rival(&key("named"), &body(r#"x="a b""#)), None, "another name");
+        assert_eq!(sink.conflict(&one, &body(r#"x="a b""#)), None, "its own file");
+        assert_eq!(sink.conflict(&key("named"), &body(r#"x="a b""#)), None, "another name");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use jobmon::destination::Sink;
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::registry::{Action, Declaration, Desired, PendingFilter, Registry, RequestOutcome, StateDir};
 
@@ -498,13 +499,13 @@ fn the_registry_learns_what_was_cleared_and_a_host_without_one_gets_none() {
     };
     let name = (LabelName::new("script_name").unwrap(), LabelValue::new("mine").unwrap());
     let key = GroupingKey::new(LabelValue::new("j").unwrap(), [name]);
-    let declaration = Declaration { destinations: Some(vec![url.clone()]), ..Declaration::default() };
+    let declaration = Declaration { sinks: Some(vec![Sink::Pushgateway(url.clone())]), ..Declaration::default() };
     open().register(&key, &declaration, SystemTime::now()).unwrap();
     jobmon.run(&["clear", "-g", &url, "--job", "j"]).quietly(0);
     let status = open().group(&key).unwrap().unwrap();
-    let wanted: Vec<(&str, Desired)> =
-        status.replicas.iter().map(|replica| (replica.destination.as_str(), replica.desired)).collect();
-    assert_eq!(wanted, [(url.as_str(), Desired::Cleared)]);
+    let wanted: Vec<(String, Desired)> =
+        status.replicas.iter().map(|replica| (replica.sink.to_string(), replica.desired)).collect();
+    assert_eq!(wanted, [(url.clone(), Desired::Cleared)]);
     assert_eq!(open().groups().unwrap().len(), 1, "the group of another host is not made known here");
 
     let other = Jobmon::new();
@@ -524,10 +525,16 @@ fn a_run_that_is_delivered_just_before_the_deletion_is_owed_again() {
     let deliver = move |url: &str| {
         let (folder, _) = StateDir::open(&state).unwrap();
         let mut registry = Registry::open(&folder, Instant::now() + Duration::from_secs(10)).unwrap().0;
-        let declaration = Declaration { destinations: Some(vec![url.to_owned()]), ..Declaration::default() };
+        let declaration =
+            Declaration { sinks: Some(vec![Sink::Pushgateway(url.to_owned())]), ..Declaration::default() };
         let group = registry.register(&key, &declaration, SystemTime::now()).unwrap();
         registry
-            .finish_request(group.id, url, &RequestOutcome::Delivered { seq: group.state.seq }, SystemTime::now())
+            .finish_request(
+                group.id,
+                &Sink::Pushgateway(url.to_owned()),
+                &RequestOutcome::Delivered { seq: group.state.seq },
+                SystemTime::now(),
+            )
             .unwrap();
         registry
     };
@@ -544,8 +551,8 @@ fn a_run_that_is_delivered_just_before_the_deletion_is_owed_again() {
     jobmon.run(&["clear", "-g", &proxy.url, "--job", "j"]).quietly(0);
     assert_eq!(gateway.groups_there(), Vec::new());
     let owed = registry.pending_actions(PendingFilter::All, usize::MAX, SystemTime::now()).unwrap();
-    let owed: Vec<_> = owed.iter().map(|debt| (debt.replica.destination.as_str(), debt.action)).collect();
-    assert_eq!(owed, [(proxy.url.as_str(), Action::Push)]);
+    let owed: Vec<_> = owed.iter().map(|debt| (debt.replica.sink.to_string(), debt.action)).collect();
+    assert_eq!(owed, [(proxy.url.clone(), Action::Push)]);
 }
 
 #[test]

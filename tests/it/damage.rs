@@ -388,7 +388,7 @@ fn a_run_from_the_future_does_not_keep_the_present_out() {
              '$.last_start', (state ->> '$.last_start') + {ahead}, \
              '$.last_failure', (state ->> '$.last_failure') + {ahead}); \
              UPDATE runs SET started_at = started_at + {ahead}, ended_at = ended_at + {ahead}; \
-             UPDATE gateways SET backoff_until = last_success + {ahead}, failures = 3;"
+             UPDATE sink_health SET backoff_until = last_success + {ahead}, failures = 3;"
         ))
         .unwrap();
     drop(connection);

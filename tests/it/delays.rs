@@ -234,7 +234,7 @@ fn a_gateway_that_names_a_time_is_left_alone_until_then() {
     }
     // One question about the past of a new group, and nothing after that.
     assert_eq!(server.connections(), 1);
-    let gateway = host.registry().gateway(&server.url()).unwrap().unwrap();
+    let gateway = host.health(&server.url()).unwrap();
     let pause = gateway.backoff_until.unwrap().duration_since(gateway.last_failure.unwrap()).unwrap();
     assert_eq!(pause, Duration::from_secs(200));
     assert_eq!(host.owed().len(), 3);

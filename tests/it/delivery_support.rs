@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::{Duration, Instant, SystemTime};
 
+use jobmon::destination::Sink;
 use jobmon::record::Outcome;
 use jobmon::registry::history::PastRun;
-use jobmon::registry::{Action, PendingFilter, Registry, RunFilter, StateDir};
+use jobmon::registry::{Action, PendingFilter, Registry, RunFilter, SinkHealth, StateDir};
 use serde_json::Value;
 
 use crate::harness::sandbox::Run;
@@ -61,9 +62,14 @@ impl Host {
         let debts = self.registry().pending_actions(PendingFilter::All, usize::MAX, SystemTime::now()).unwrap();
         let word = |errand| if errand == Action::Push { "push" } else { "delete" };
         let mut owed: Vec<_> =
-            debts.iter().map(|debt| format!("{} {}", word(debt.action), debt.replica.destination)).collect();
+            debts.iter().map(|debt| format!("{} {}", word(debt.action), debt.replica.sink)).collect();
         owed.sort();
         owed
+    }
+
+    /// What the registry knows of a gateway.
+    pub fn health(&self, url: &str) -> Option<SinkHealth> {
+        self.registry().sink_health(&Sink::Pushgateway(url.to_owned())).unwrap()
     }
 
     /// Every run in the history, newest first.

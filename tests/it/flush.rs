@@ -83,7 +83,7 @@ fn a_request_that_was_given_up_does_not_come_last() {
     for round in 1..=10_u32 {
         gateway.send_signal(libc::SIGSTOP);
         run("300ms").run();
-        let before = host.registry().gateway(&url).unwrap().unwrap();
+        let before = host.health(&url).unwrap();
         assert!(before.last_error.is_some_and(|error| error.starts_with("no complete answer")));
         let flush = host.flush().spawn();
         gateway.send_signal(libc::SIGCONT);

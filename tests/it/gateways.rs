@@ -217,7 +217,7 @@ fn a_poisoned_gateway_is_left_for_another_until_it_is_healed() {
     run("-v").stderr_contains(culprit).run();
     assert_eq!(value(&gateways[1], "job", "script_result"), Some(1.0));
     assert_eq!(host.owed(), [format!("delete {}", urls[1]), format!("push {}", urls[0])]);
-    let error = host.registry().gateway(urls[0]).unwrap().unwrap().last_error.unwrap();
+    let error = host.health(urls[0]).unwrap().last_error.unwrap();
     assert_eq!(error, culprit);
 
     assert_eq!(gateways[0].send("DELETE", "/metrics/job/bad/name/%FF", "").status, 202);
@@ -244,7 +244,7 @@ fn a_running_job_reports_itself_and_after_a_restart_all_there_is() {
     }
     assert_eq!(runs(&gateway, "job")["failure"], 1.0);
     gateway.kill();
-    eventually(PATIENCE, "a beat to fail", || host.registry().gateway(&url).unwrap()?.last_failure.map(|_| ()));
+    eventually(PATIENCE, "a beat to fail", || host.health(&url)?.last_failure.map(|_| ()));
     gateway.restart();
     eventually(PATIENCE, "a beat after the restart", || (pushed(&gateway) > 0.0).then_some(()));
     assert_eq!(value(&gateway, "job", "script_running"), Some(1.0));
@@ -289,8 +289,8 @@ fn spellings_of_one_gateway_are_one_and_a_path_is_part_of_it() {
     host.run(&by_ref(&spellings), "job", &["--spread", "all"], &["true"]).run();
     assert_eq!(runs(&gateway, "job")["success"], 1.0);
     let groups = host.registry().groups().unwrap();
-    let destinations: Vec<&str> = groups[0].replicas.iter().map(|replica| replica.destination.as_str()).collect();
-    assert_eq!(destinations, [url]);
+    let sinks: Vec<String> = groups[0].replicas.iter().map(|replica| replica.sink.to_string()).collect();
+    assert_eq!(sinks, [url]);
 }
 
 /// The same where only the gateway itself can tell: what is deleted by one of its names is gone by the other.
@@ -397,7 +397,10 @@ fn a_deletion_that_was_given_up_is_remembered() {
     let is_remembered = |name: &str| {
         let mut groups = host.registry().groups().unwrap().into_iter();
         let group = groups.find(|group| group.group.key.script_name() == name).unwrap();
-        group.replicas.iter().any(|replica| replica.destination == proxy.url() && replica.abandoned)
+        group
+            .replicas
+            .iter()
+            .any(|replica| replica.sink.gateway_url() == Some(proxy.url().as_str()) && replica.abandoned)
     };
     assert!(is_remembered("job"));
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::registry::{GroupStatus, Registry, RequestOutcome, StateDir};
+use crate::sinks::Sink;
 use crate::sinks::pushgateway::RawKey;
 
 /// How long other processes may hold the registry.
@@ -19,7 +20,7 @@ pub struct Cleared {
     state_dir: Option<PathBuf>,
     registry: Option<Registry>,
     /// The registry's own groups among those that were deleted, and where.
-    own: BTreeSet<(GroupingKey, String)>,
+    own: BTreeSet<(GroupingKey, Sink)>,
 }
 
 impl Cleared {
@@ -33,13 +34,13 @@ impl Cleared {
     }
 
     /// The group is about to be deleted at the gateway.
-    pub fn note(&mut self, key: &RawKey, destination: &str) {
+    pub fn note(&mut self, key: &RawKey, sink: &Sink) {
         let Some(key) = grouping_key(key) else { return };
         let Some(registry) = self.open() else { return };
         registry.set_deadline(Instant::now() + PATIENCE);
-        match registry.cleared(&key, destination, SystemTime::now()) {
+        match registry.cleared(&key, sink, SystemTime::now()) {
             Ok(false) => {}
-            Ok(true) => _ = self.own.insert((key, destination.to_owned())),
+            Ok(true) => _ = self.own.insert((key, sink.clone())),
             Err(error) => tracing::warn!(
                 "{key} is cleared, but that is not noted, so that \"jobmon flush\" may bring it back: {error}"
             ),
@@ -48,16 +49,16 @@ impl Cleared {
 
     /// The gateway shows that the group is gone. A run that ended after [`note`](Self::note), and was delivered before
     /// the deletion came, is owed again.
-    pub fn gone(&mut self, key: &RawKey, destination: &str) {
+    pub fn gone(&mut self, key: &RawKey, sink: &Sink) {
         let Some(key) = grouping_key(key) else { return };
-        if !self.own.remove(&(key.clone(), destination.to_owned())) {
+        if !self.own.remove(&(key.clone(), sink.clone())) {
             return;
         }
         let Some(registry) = self.open() else { return };
         registry.set_deadline(Instant::now() + PATIENCE);
         let settled = registry.group(&key).and_then(|status| match status {
             Some(GroupStatus { group, .. }) => {
-                registry.finish_request(group.id, destination, &RequestOutcome::Deleted, SystemTime::now())
+                registry.finish_request(group.id, sink, &RequestOutcome::Deleted, SystemTime::now())
             }
             None => Ok(()),
         });

@@ -16,8 +16,8 @@ use crate::janitor::plan::{Policy, plan};
 use crate::janitor::reading::read;
 use crate::janitor::selector::{Condition, Selector};
 use crate::registry::{Registry, StateDir, journal};
-use crate::sinks::Driver;
 use crate::sinks::pushgateway::Client;
+use crate::sinks::{Driver, Sink};
 
 /// How long other processes may keep the registry busy.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(30);
@@ -43,10 +43,10 @@ pub fn take(step: &Step, config: &Config, driver: &Driver) -> Healed {
             .map_err(|error| error.to_string()),
         Step::Ingest { .. } => ingest(config),
         Step::Disarm { gateway, .. } => {
-            Clients::new(config).get(gateway).and_then(|client| driver.block_on(disarm(client, patience(config))))
+            Clients::new(config).gateway(gateway).and_then(|client| driver.block_on(disarm(client, patience(config))))
         }
         Step::Exorcise { gateway, keys } => Clients::new(config)
-            .get(gateway)
+            .gateway(gateway)
             .and_then(|client| driver.block_on(exorcise(client, keys, patience(config)))),
         Step::Flush { restarted } => flush(config, driver, restarted),
     };
@@ -115,7 +115,9 @@ fn flush(config: &Config, driver: &Driver, restarted: &[String]) -> Result<Strin
     let mut reconciler = Reconciler::new(&dir, &mut registry, &mut clients, BackoffPolicy::Ignore, REGISTRY_PATIENCE);
     let flushed = driver.block_on(async {
         for gateway in restarted {
-            reconciler.check_for_restart(gateway, Instant::now() + patience(config)).await?;
+            reconciler
+                .check_for_restart(&Sink::Pushgateway(gateway.clone()), Instant::now() + patience(config))
+                .await?;
         }
         reconciler.flush().await
     });
@@ -124,8 +126,8 @@ fn flush(config: &Config, driver: &Driver, restarted: &[String]) -> Result<Strin
         None => Ok(format!("sent {}, nothing is owed", flushed.groups)),
         Some(pending) => {
             let reason = pending.replica.last_error.as_deref().unwrap_or("not tried yet");
-            let (group, destination) = (&pending.group.key, &pending.replica.destination);
-            Err(format!("{} still owed, {group} to {destination}: {reason}", flushed.left.len()))
+            let (group, sink) = (&pending.group.key, &pending.replica.sink);
+            Err(format!("{} still owed, {group} to {sink}: {reason}", flushed.left.len()))
         }
     }
 }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::unistd::{AccessFlags, eaccess, geteuid};
 
 use crate::config::{Config, Origin, show};
-use crate::delivery::route::Destination;
 use crate::doctor::OwnGroup;
 use crate::doctor::host::{Contents, Debt, Folder, Host, Registry as Seen, State};
 use crate::registry::{Desired, GroupStatus, PendingFilter, Registry, RegistryError, ReplicaStatus, StateDir, journal};
@@ -118,8 +117,8 @@ fn contents(
     let damage = registry.damage()?;
     let groups = registry.groups()?;
     let debts = registry.pending_actions(PendingFilter::All, usize::MAX, now)?;
-    for gateway in registry.gateways()? {
-        start_times.extend(gateway.start_time.map(|start_time| (gateway.url, start_time)));
+    for health in registry.known_sinks()? {
+        start_times.extend(health.sink.gateway_url().map(str::to_owned).zip(health.start_time));
     }
     let repairs = warnings.into_iter().chain(registry.take_warnings()).map(|warning| warning.to_string());
     Ok(Contents {
@@ -135,7 +134,7 @@ fn contents(
             .into_iter()
             .map(|debt| Debt {
                 group: debt.group.key.to_string(),
-                destination: debt.replica.destination,
+                destination: debt.replica.sink.to_string(),
                 since: debt.replica.pending_since.unwrap_or(now),
                 attempts: debt.replica.attempts,
                 reason: debt.replica.last_error,
@@ -149,21 +148,20 @@ fn rejected(status: &GroupStatus) -> Vec<(String, String, String)> {
     let replicas =
         status.replicas.iter().filter(|replica| replica.status(status.group.state.seq) == ReplicaStatus::Rejected);
     let words = |replica: &crate::registry::Replica| replica.last_error.clone().unwrap_or_default();
-    replicas.map(|replica| (status.group.key.to_string(), replica.destination.clone(), words(replica))).collect()
+    replicas.map(|replica| (status.group.key.to_string(), replica.sink.to_string(), words(replica))).collect()
 }
 
 /// Where the group is or should be.
 fn own(status: &GroupStatus) -> Vec<OwnGroup> {
     let replicas =
         status.replicas.iter().filter(|replica| replica.desired == Desired::Present || replica.delivered_seq > 0);
-    let gateways = replicas.filter_map(|replica| match Destination::from_name(&replica.destination) {
-        Destination::Gateway(gateway) => Some(OwnGroup {
+    let gateways = replicas.filter_map(|replica| {
+        Some(OwnGroup {
             key: status.group.key.clone(),
-            gateway,
+            gateway: replica.sink.gateway_url()?.to_owned(),
             delivered: replica.status(status.group.state.seq) == ReplicaStatus::Delivered,
             settled_at: replica.succeeded_at,
-        }),
-        Destination::Textfiles(_) => None,
+        })
     });
     gateways.collect()
 }

@@ -8,12 +8,13 @@ use super::clock::nanos_of;
 use super::groups::{natural, optional_time};
 use super::replicas::{self, RetryableError};
 use super::sql;
+use crate::destination::Sink;
 
 /// A gateway that has been spoken to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Gateway {
+pub struct SinkHealth {
     /// Its URL, without credentials.
-    pub url: String,
+    pub sink: Sink,
     /// When it was started, in its own words.
     pub start_time: Option<String>,
     /// Until when it is left alone; see [`is_backing_off`](Self::is_backing_off).
@@ -28,7 +29,7 @@ pub struct Gateway {
     pub last_success: Option<SystemTime>,
 }
 
-impl Gateway {
+impl SinkHealth {
     /// Whether it is to be left alone at `now`. A time that lies farther ahead than any backoff reaches was written under
     /// another clock, and does not count.
     pub fn is_backing_off(&self, now: SystemTime) -> bool {
@@ -60,12 +61,12 @@ pub fn backoff(failures: u64, jitter: f64) -> Duration {
 }
 
 /// The gateway answered, be it with a refusal.
-pub(super) fn answered(transaction: &Transaction<'_>, url: &str, now: SystemTime) -> rusqlite::Result<()> {
+pub(super) fn answered(transaction: &Transaction<'_>, sink: &Sink, now: SystemTime) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
-        "INSERT INTO gateways (url, failures, last_success) VALUES (?1, 0, ?2) ON CONFLICT (url) DO UPDATE SET \
+        "INSERT INTO sink_health (sink, failures, last_success) VALUES (?1, 0, ?2) ON CONFLICT (sink) DO UPDATE SET \
          failures = 0, backoff_until = NULL, last_error = NULL, last_success = ?2",
-        params![url, nanos_of(now)],
+        params![sink, nanos_of(now)],
     )?;
     Ok(())
 }
@@ -74,11 +75,11 @@ pub(super) fn answered(transaction: &Transaction<'_>, url: &str, now: SystemTime
 /// longest backoff: what asks may be a proxy that knows less than the next attempt would.
 pub(super) fn failed(
     transaction: &Transaction<'_>,
-    url: &str,
+    sink: &Sink,
     error: &RetryableError,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    let known = get(transaction, url)?;
+    let known = get(transaction, sink)?;
     let asked = error.retry_after.unwrap_or_default().min(LONGEST_BACKOFF);
     let (failures, until) = match known {
         // Asked by another process before it failed there: the same outage, which counts once.
@@ -92,9 +93,9 @@ pub(super) fn failed(
     };
     sql::execute(
         transaction,
-        "INSERT INTO gateways (url, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (url) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
-        params![url, super::groups::integer(failures), until.map(nanos_of), error.reason, nanos_of(now)],
+        "INSERT INTO sink_health (sink, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (sink) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
+        params![sink, super::groups::integer(failures), until.map(nanos_of), error.reason, nanos_of(now)],
     )?;
     Ok(())
 }
@@ -102,41 +103,41 @@ pub(super) fn failed(
 /// The gateway says that it was started at `start_time`: compares and remembers it.
 pub(super) fn seen(
     transaction: &Transaction<'_>,
-    url: &str,
+    sink: &Sink,
     start_time: &str,
     now: SystemTime,
 ) -> rusqlite::Result<RestartCheck> {
-    let known = get(transaction, url)?.and_then(|gateway| gateway.start_time);
+    let known = get(transaction, sink)?.and_then(|gateway| gateway.start_time);
     let sighting = match known {
         Some(known) if known == start_time => return Ok(RestartCheck::Unchanged),
-        Some(_) => RestartCheck::Restarted(replicas::forgotten(transaction, url, now)?),
+        Some(_) => RestartCheck::Restarted(replicas::forgotten(transaction, sink, now)?),
         None => RestartCheck::FirstContact,
     };
     sql::execute(
         transaction,
-        "INSERT INTO gateways (url, failures, start_time) VALUES (?1, 0, ?2) \
-         ON CONFLICT (url) DO UPDATE SET start_time = ?2",
-        [url, start_time],
+        "INSERT INTO sink_health (sink, failures, start_time) VALUES (?1, 0, ?2) \
+         ON CONFLICT (sink) DO UPDATE SET start_time = ?2",
+        params![sink, start_time],
     )?;
     Ok(sighting)
 }
 
 /// What is known of one gateway.
-pub(super) fn get(connection: &Connection, url: &str) -> rusqlite::Result<Option<Gateway>> {
-    sql::query_row(connection, &format!("{SELECT} WHERE url = ?1"), [url], from_row).optional()
+pub(super) fn get(connection: &Connection, sink: &Sink) -> rusqlite::Result<Option<SinkHealth>> {
+    sql::query_row(connection, &format!("{SELECT} WHERE sink = ?1"), [sink], from_row).optional()
 }
 
 /// What is known of every gateway, by URL.
-pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Gateway>> {
-    sql::query(connection, &format!("{SELECT} ORDER BY url"), [], from_row)
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SinkHealth>> {
+    sql::query(connection, &format!("{SELECT} ORDER BY sink"), [], from_row)
 }
 
 const SELECT: &str =
-    "SELECT url, start_time, backoff_until, failures, last_error, last_failure, last_success FROM gateways";
+    "SELECT sink, start_time, backoff_until, failures, last_error, last_failure, last_success FROM sink_health";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Gateway> {
-    Ok(Gateway {
-        url: row.get(0)?,
+fn from_row(row: &Row<'_>) -> rusqlite::Result<SinkHealth> {
+    Ok(SinkHealth {
+        sink: row.get(0)?,
         start_time: row.get(1)?,
         backoff_until: optional_time(row, 2)?,
         failures: row.get(3).map(natural)?,
@@ -155,7 +156,7 @@ fn jitter(now: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::testing::{Temp, at};
+    use crate::registry::testing::{Temp, at, sink};
     use crate::registry::{Declaration, RequestOutcome};
 
     #[test]
@@ -177,11 +178,11 @@ mod tests {
     fn an_outage_counts_once_however_many_notice_it() {
         let temp = Temp::new();
         let mut registry = temp.registry();
-        let declaration = Declaration { destinations: Some(vec!["http://a".into()]), ..Declaration::default() };
+        let declaration = Declaration { sinks: Some(vec![sink("http://a")]), ..Declaration::default() };
         let group = registry.register(&temp.key("x"), &declaration, at(0)).unwrap().id;
         let mut fail = |now| {
-            registry.finish_request(group, "http://a", &RequestOutcome::Failed("refused".into()), now).unwrap();
-            registry.gateway("http://a").unwrap().unwrap()
+            registry.finish_request(group, &sink("http://a"), &RequestOutcome::Failed("refused".into()), now).unwrap();
+            registry.sink_health(&sink("http://a")).unwrap().unwrap()
         };
         for _ in 0..200 {
             let gateway = fail(at(10));
@@ -193,22 +194,22 @@ mod tests {
         assert!(!gateway.is_backing_off(at(20 + 300)));
         // The clock was years ahead and has been put right.
         assert!(!gateway.is_backing_off(at(0)) || gateway.backoff_until.unwrap() <= at(300));
-        let ahead = Gateway { backoff_until: Some(at(1_000_000)), ..gateway };
+        let ahead = SinkHealth { backoff_until: Some(at(1_000_000)), ..gateway };
         assert!(!ahead.is_backing_off(at(20)));
 
         // It asks for more time than it would be given, and for more than anybody gets.
         let mut busy = |seconds, now| {
             let error =
                 RetryableError { retry_after: Some(Duration::from_secs(seconds)), ..RetryableError::from("503") };
-            registry.finish_request(group, "http://a", &RequestOutcome::Failed(error), at(now)).unwrap();
-            registry.gateway("http://a").unwrap().unwrap().backoff_until.unwrap()
+            registry.finish_request(group, &sink("http://a"), &RequestOutcome::Failed(error), at(now)).unwrap();
+            registry.sink_health(&sink("http://a")).unwrap().unwrap().backoff_until.unwrap()
         };
         assert_eq!(busy(100, 21), at(121));
         assert_eq!(busy(1, 22), at(121));
         assert_eq!(busy(u64::MAX, 400), at(700));
 
-        registry.finish_request(group, "http://a", &RequestOutcome::Delivered { seq: 1 }, at(30)).unwrap();
-        let gateway = registry.gateway("http://a").unwrap().unwrap();
+        registry.finish_request(group, &sink("http://a"), &RequestOutcome::Delivered { seq: 1 }, at(30)).unwrap();
+        let gateway = registry.sink_health(&sink("http://a")).unwrap().unwrap();
         assert_eq!((gateway.failures, gateway.backoff_until, gateway.last_success), (0, None, Some(at(30))));
     }
 }
