@@ -105,7 +105,7 @@ impl Exposition {
         Self { families: families.into_iter().collect() }
     }
 
-    /// Reads what [`to_text`](Self::to_text) wrote.
+    /// Reads what [`to_text`](Self::to_text) or another program wrote; lines that are wrong are left out.
     pub fn from_text(text: &str) -> Self {
         read::trusted(text)
     }

@@ -4,6 +4,7 @@
 //! mail or a log is the same as on a terminal. How a single value looks is [`crate::text`]'s.
 
 pub mod configuration;
+pub mod findings;
 pub mod history;
 mod labels;
 pub mod listing;

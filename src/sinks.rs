@@ -5,14 +5,12 @@
 //!
 //! - [`SinkClient`]: what can be done at any [`Sink`], and what only some can do.
 //! - [`pushgateway`]: one gateway, one client; every answer is classified exactly once.
-//! - [`prometheus`]: what a Prometheus server knows of gateways and groups, read only.
 //! - [`textfile`]: one file a group in the directory of node_exporter's textfile collector.
 
 use std::future::Future;
 use std::io;
 use std::time::{Duration, Instant};
 
-pub mod prometheus;
 pub mod pushgateway;
 pub mod textfile;
 

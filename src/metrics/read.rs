@@ -47,7 +47,7 @@ pub fn read(bytes: &[u8], key: &GroupingKey, repeated: Repeated) -> (Exposition,
     (reader.finish(), flaws)
 }
 
-/// Reads what was checked before.
+/// Reads whatever families they are, without what is wrong.
 pub(super) fn trusted(text: &str) -> Exposition {
     let mut reader = Reader::new(None, Repeated::LastWins);
     reader.read(text.as_bytes());
@@ -58,7 +58,7 @@ pub(super) fn trusted(text: &str) -> Exposition {
 type Seen = HashMap<(String, Labels), (usize, usize, usize)>;
 
 struct Reader<'a> {
-    /// None for what was checked before.
+    /// None: whatever families they are.
     key: Option<&'a GroupingKey>,
     repeated: Repeated,
     families: Vec<MetricFamily>,

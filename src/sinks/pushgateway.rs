@@ -112,9 +112,11 @@ pub struct Readiness {
     pub words: String,
 }
 
-/// An answer to a question that is not a Pushgateway's, for the other clients of this module's parent.
-pub(super) struct Fetched {
+/// An answer to a question that is not a Pushgateway's.
+pub struct Fetched {
+    /// The HTTP status.
     pub status: u16,
+    /// The body.
     pub body: Vec<u8>,
     /// What the body is, for people.
     pub described: String,
@@ -326,7 +328,7 @@ impl Client {
     }
 
     /// `GET path?query` of whatever server this is; an answer of more than `most` bytes is cut.
-    pub(super) async fn fetch(
+    pub async fn fetch(
         &self,
         path: &str,
         query: &[(&str, &str)],

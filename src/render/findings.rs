@@ -1,31 +1,29 @@
 //! Findings as words and as JSON.
 
-use crate::doctor::healing::Step;
+use crate::doctor::fix::{AppliedFix, Fix};
 use crate::doctor::{Finding, Place, Severity, verdict};
 use crate::text::one_line;
-
-use super::heal::Healed;
 
 /// Width of a terminal and of a mail.
 const WIDTH: usize = 80;
 
 /// What is about to be done.
-pub fn steps(steps: &[Step]) -> String {
+pub fn plan(fixes: &[Fix]) -> String {
     let mut text = "To heal:\n".to_owned();
-    for step in steps {
-        text += &wrapped("  - ", 4, &step.to_string());
+    for fix in fixes {
+        text += &wrapped("  - ", 4, &fix.to_string());
     }
     text
 }
 
 /// What was done, and what was found.
-pub fn text(healed: &[Healed], findings: &[Finding]) -> String {
+pub fn text(fixes: &[AppliedFix], findings: &[Finding]) -> String {
     let mut text = String::new();
-    if !healed.is_empty() {
+    if !fixes.is_empty() {
         text += "Healing:\n";
-        for healed in healed {
-            let mark = if healed.done { "  done    " } else { "  FAILED  " };
-            text += &wrapped(mark, 10, &format!("{}: {}", healed.step, healed.outcome));
+        for fix in fixes {
+            let mark = if fix.done { "  done    " } else { "  FAILED  " };
+            text += &wrapped(mark, 10, &format!("{}: {}", fix.step, fix.outcome));
         }
         text.push('\n');
     }
@@ -67,11 +65,11 @@ fn summary(findings: &[Finding]) -> String {
     }
 }
 
-/// One document; `healed` only where healing was asked for.
-pub fn json(healed: Option<&[Healed]>, findings: &[Finding]) -> String {
+/// One document; `fixes` only where fixing was asked for.
+pub fn json(fixes: Option<&[AppliedFix]>, findings: &[Finding]) -> String {
     let mut document = serde_json::json!({ "version": 1, "verdict": verdict(findings), "findings": findings });
-    if let Some(healed) = healed {
-        document["healing"] = serde_json::json!(healed);
+    if let Some(fixes) = fixes {
+        document["healing"] = serde_json::json!(fixes);
     }
     format!("{document:#}\n")
 }
@@ -122,8 +120,8 @@ mod tests {
         let words = "one two ".repeat(40);
         let place = Place::at(Area::Gateway, &long);
         let findings = [place.fine("a", words.trim()), place.broken("b", format!("x {long} y"), long.clone())];
-        let healed = [Healed { step: words.clone(), done: false, outcome: long.clone() }];
-        let text = text(&healed, &findings);
+        let fixes = [AppliedFix { step: words.clone(), done: false, outcome: long.clone() }];
+        let text = text(&fixes, &findings);
         for line in text.lines() {
             assert!(line.chars().count() <= WIDTH, "{line:?}");
         }

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::{Area, Finding, OwnGroup, Place, clock, list};
+use super::{clock, list};
 use crate::config;
+use crate::doctor::prometheus_api::{Health, LoadedRule, QueryError, ScrapeTarget};
+use crate::doctor::{Area, Finding, OwnGroup, Place};
 use crate::generate::{GATEWAY_JOB, GATEWAY_LABEL, rules};
 use crate::grouping::GroupingKey;
-use crate::sinks::prometheus::{Health, QueryError, Rule, Target};
 use crate::sinks::pushgateway::{Outage, Readiness};
 use crate::text::{count, one_line};
 
 /// The labels of one series.
-pub type Labels = BTreeMap<String, String>;
+pub type SeriesLabels = BTreeMap<String, String>;
 
 /// Everything that was seen of one server. What was not asked, because an earlier answer made it pointless, is `None`.
 #[derive(Clone, Debug)]
-pub struct Prometheus {
+pub struct ObservedPrometheus {
     /// Its URL, without credentials.
     pub url: String,
     /// Whether somebody answers, and this host's time when he did.
@@ -24,15 +25,15 @@ pub struct Prometheus {
     /// Its version.
     pub version: Option<Result<String, QueryError>>,
     /// What it scrapes.
-    pub targets: Option<Result<Vec<Target>, QueryError>>,
+    pub targets: Option<Result<Vec<ScrapeTarget>, QueryError>>,
     /// Its configuration.
     pub configuration: Option<Result<String, QueryError>>,
     /// The rules that it evaluates.
-    pub rules: Option<Result<Vec<Rule>, QueryError>>,
+    pub rules: Option<Result<Vec<LoadedRule>, QueryError>>,
     /// The series `push_time_seconds` of the jobs of this host, also where `job` became `exported_job`.
-    pub series: Option<Result<Vec<Labels>, QueryError>>,
+    pub series: Option<Result<Vec<SeriesLabels>, QueryError>>,
     /// The Alertmanagers that it knows.
-    pub alertmanagers: Option<Result<Vec<Alertmanager>, QueryError>>,
+    pub alertmanagers: Option<Result<Vec<ObservedAlertmanager>, QueryError>>,
     /// The gateways that it should scrape.
     pub gateways: Vec<String>,
     /// The groups of this host that arrived at those.
@@ -41,7 +42,7 @@ pub struct Prometheus {
 
 /// An Alertmanager that Prometheus knows.
 #[derive(Clone, Debug)]
-pub struct Alertmanager {
+pub struct ObservedAlertmanager {
     /// Where alerts are sent to, without credentials.
     pub url: String,
     /// How often Prometheus failed to send since it was started; none where it does not say.
@@ -51,7 +52,7 @@ pub struct Alertmanager {
 }
 
 /// What is to be said of Prometheus and its Alertmanagers, in the order of the chain.
-pub fn findings(prometheus: &Prometheus) -> Vec<Finding> {
+pub fn findings(prometheus: &ObservedPrometheus) -> Vec<Finding> {
     let place = Place::at(Area::Prometheus, &prometheus.url);
     let mut found = Vec::new();
     match &prometheus.readiness {
@@ -117,7 +118,7 @@ fn unanswered(place: &Place, error: &QueryError) -> Finding {
 }
 
 /// The address of a target as that of a gateway, without credentials.
-fn gateway_of(target: &Target) -> Option<String> {
+fn gateway_of(target: &ScrapeTarget) -> Option<String> {
     let url = target.url.split_once('?').map_or(target.url.as_str(), |(url, _)| url);
     normal(url.strip_suffix("/metrics").unwrap_or(url))
 }
@@ -127,7 +128,7 @@ fn normal(url: &str) -> Option<String> {
     config::Gateway::parse(url).ok().map(|gateway| gateway.url().to_owned())
 }
 
-fn scraping(place: &Place, prometheus: &Prometheus, targets: &[Target]) -> Vec<Finding> {
+fn scraping(place: &Place, prometheus: &ObservedPrometheus, targets: &[ScrapeTarget]) -> Vec<Finding> {
     let mut found = Vec::new();
     let jobs = prometheus.configuration.as_ref().and_then(|yaml| yaml.as_ref().ok()).map(|yaml| honoring_jobs(yaml));
     for gateway in &prometheus.gateways {
@@ -165,7 +166,7 @@ fn scraping(place: &Place, prometheus: &Prometheus, targets: &[Target]) -> Vec<F
     found
 }
 
-fn health(place: &Place, gateway: &str, target: &Target) -> Finding {
+fn health(place: &Place, gateway: &str, target: &ScrapeTarget) -> Finding {
     const CHECK: &str = "scrapes-gateway";
     match target.health {
         Health::Good => place.fine(CHECK, format!("scrapes {gateway} (scrape job {})", target.pool)),
@@ -183,7 +184,7 @@ fn health(place: &Place, gateway: &str, target: &Target) -> Finding {
 }
 
 /// Whether the rules recognise the target.
-fn labelling(place: &Place, prometheus: &Prometheus, target: &Target) -> Option<Finding> {
+fn labelling(place: &Place, prometheus: &ObservedPrometheus, target: &ScrapeTarget) -> Option<Finding> {
     const CHECK: &str = "target-labels";
     let job = target.labels.get("job").map_or("", String::as_str);
     if job != GATEWAY_JOB {
@@ -225,7 +226,7 @@ fn honoring_jobs(yaml: &str) -> BTreeMap<String, bool> {
 }
 
 /// Whether the groups that arrived at the gateways can be found, under the labels that they have.
-fn visible(place: &Place, prometheus: &Prometheus, series: &[Labels]) -> Vec<Finding> {
+fn visible(place: &Place, prometheus: &ObservedPrometheus, series: &[SeriesLabels]) -> Vec<Finding> {
     const CHECK: &str = "groups-visible";
     let (mut seen, mut renamed, mut missing, mut waiting) = (0, Vec::new(), Vec::new(), 0);
     for group in prometheus.own.iter().filter(|own| own.delivered) {
@@ -268,7 +269,7 @@ fn visible(place: &Place, prometheus: &Prometheus, series: &[Labels]) -> Vec<Fin
 }
 
 /// Whether a series has all labels of the group; those that a target has too may be renamed with `prefix`.
-fn shows(labels: &Labels, key: &GroupingKey, prefix: &str) -> bool {
+fn shows(labels: &SeriesLabels, key: &GroupingKey, prefix: &str) -> bool {
     let has = |name: &str, value: &str| {
         labels.get(name).is_some_and(|shown| shown == value)
             || (!prefix.is_empty() && labels.get(&format!("{prefix}{name}")).is_some_and(|shown| shown == value))
@@ -277,7 +278,7 @@ fn shows(labels: &Labels, key: &GroupingKey, prefix: &str) -> bool {
 }
 
 /// Whether the gateway was not scraped since the group arrived there.
-fn is_awaited(prometheus: &Prometheus, group: &OwnGroup) -> bool {
+fn is_awaited(prometheus: &ObservedPrometheus, group: &OwnGroup) -> bool {
     let Some(settled_at) = group.settled_at else { return false };
     let Some(Ok(targets)) = &prometheus.targets else { return false };
     let url = normal(&group.gateway);
@@ -285,7 +286,7 @@ fn is_awaited(prometheus: &Prometheus, group: &OwnGroup) -> bool {
     carriers.peek().is_some() && carriers.all(|target| target.last_scrape.is_none_or(|last| last <= settled_at))
 }
 
-fn loaded(place: &Place, loaded: &[Rule]) -> Vec<Finding> {
+fn loaded(place: &Place, loaded: &[LoadedRule]) -> Vec<Finding> {
     let alerts: BTreeSet<&str> = loaded.iter().filter(|rule| rule.alerts).map(|rule| rule.name.as_str()).collect();
     // One alert has two names, of which either will do.
     let names = rules::alert_names(&rules::Options::default());
@@ -330,14 +331,14 @@ fn place_url(place: &Place) -> &str {
 }
 
 /// Whether a rule is about jobs or gateways, and not about something else that this server watches.
-fn concerns_jobs(rule: &Rule, names: &[String]) -> bool {
+fn concerns_jobs(rule: &LoadedRule, names: &[String]) -> bool {
     names.contains(&rule.name)
         || ["script_", "push_time_seconds", "push_failure_time_seconds", "pushgateway_"]
             .iter()
             .any(|metric| rule.query.contains(metric))
 }
 
-fn receivers(alertmanagers: &[Alertmanager]) -> Vec<Finding> {
+fn receivers(alertmanagers: &[ObservedAlertmanager]) -> Vec<Finding> {
     const CHECK: &str = "known";
     if alertmanagers.is_empty() {
         return vec![Place::of(Area::Alertmanager).broken(
@@ -349,7 +350,7 @@ fn receivers(alertmanagers: &[Alertmanager]) -> Vec<Finding> {
     alertmanagers.iter().map(receiver).collect()
 }
 
-fn receiver(alertmanager: &Alertmanager) -> Finding {
+fn receiver(alertmanager: &ObservedAlertmanager) -> Finding {
     const CHECK: &str = "reached";
     let place = Place::at(Area::Alertmanager, &alertmanager.url);
     let failures = alertmanager.failures.unwrap_or_default();
@@ -386,7 +387,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
     }
 
-    fn labels(labels: &[(&str, &str)]) -> Labels {
+    fn labels(labels: &[(&str, &str)]) -> SeriesLabels {
         labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -396,8 +397,8 @@ mod tests {
         OwnGroup { key, gateway: "http://gw:9091".into(), delivered: true, settled_at: Some(at(0)) }
     }
 
-    fn target() -> Target {
-        Target {
+    fn target() -> ScrapeTarget {
+        ScrapeTarget {
             pool: "pushgateway".into(),
             url: "http://gw:9091/metrics".into(),
             labels: labels(&[("job", "pushgateway"), ("instance", "gw:9091")]),
@@ -407,14 +408,17 @@ mod tests {
         }
     }
 
-    fn all_rules() -> Vec<Rule> {
+    fn all_rules() -> Vec<LoadedRule> {
         let names = rules::alert_names(&rules::Options { legacy_names: true, ..rules::Options::default() });
-        names.into_iter().map(|name| Rule { name, alerts: true, health: Health::Good, ..Rule::default() }).collect()
+        names
+            .into_iter()
+            .map(|name| LoadedRule { name, alerts: true, health: Health::Good, ..LoadedRule::default() })
+            .collect()
     }
 
-    fn good() -> Prometheus {
-        let alertmanager = Alertmanager { url: "http://am".into(), failures: Some(0.0), answers: Ok(()) };
-        Prometheus {
+    fn good() -> ObservedPrometheus {
+        let alertmanager = ObservedAlertmanager { url: "http://am".into(), failures: Some(0.0), answers: Ok(()) };
+        ObservedPrometheus {
             url: "http://p:9090".into(),
             readiness: Ok((Readiness { status: 200, date: Some(at(0)), words: String::new() }, at(0))),
             version: Some(Ok("2.42.0".into())),
@@ -429,13 +433,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Prometheus), expected: &[(&str, Severity, &str)]) {
+    fn check(change: impl FnOnce(&mut ObservedPrometheus), expected: &[(&str, Severity, &str)]) {
         let mut prometheus = good();
         change(&mut prometheus);
-        crate::doctor::tests::check(&findings(&prometheus), expected);
+        crate::doctor::checks::tests::check(&findings(&prometheus), expected);
     }
 
-    fn with_target(change: impl FnOnce(&mut Target)) -> impl FnOnce(&mut Prometheus) {
+    fn with_target(change: impl FnOnce(&mut ScrapeTarget)) -> impl FnOnce(&mut ObservedPrometheus) {
         move |prometheus| change(&mut prometheus.targets.as_mut().unwrap().as_mut().unwrap()[0])
     }
 
@@ -449,18 +453,18 @@ mod tests {
             retry_after: None,
         };
         check(|it| it.readiness = Err(outage), &[("reachable", Broken, "connection refused")]);
-        let late = |it: &mut Prometheus| it.readiness.as_mut().unwrap().1 = at(60);
+        let late = |it: &mut ObservedPrometheus| it.readiness.as_mut().unwrap().1 = at(60);
         check(late, &[("clock", Warning, "1m00s behind")]);
-        let version = |error| move |it: &mut Prometheus| it.version = Some(Err(error));
+        let version = |error| move |it: &mut ObservedPrometheus| it.version = Some(Err(error));
         check(version(QueryError::Unauthorised(401)), &[("authorised", Broken, "USER:PASSWORD")]);
         check(version(QueryError::Refused("404".into())), &[("prometheus", Broken, "this is no Prometheus: 404")]);
-        let no_targets = |it: &mut Prometheus| it.targets = Some(Err(QueryError::Unauthorised(403)));
+        let no_targets = |it: &mut ObservedPrometheus| it.targets = Some(Err(QueryError::Unauthorised(403)));
         check(no_targets, &[("scrapes-gateway", Warning, "does not say: 403")]);
     }
 
     #[test]
     fn scraping_has_its_causes() {
-        let none = |it: &mut Prometheus| it.targets = Some(Ok(Vec::new()));
+        let none = |it: &mut ObservedPrometheus| it.targets = Some(Ok(Vec::new()));
         check(none, &[("scrapes-gateway", Broken, "does not scrape http://gw:9091 /")]);
         let elsewhere = with_target(|target| target.url = "http://x:1/metrics".into());
         check(elsewhere, &[("scrapes-gateway", Broken, "by that address; of job pushgateway it scrapes http://x:1 /")]);
@@ -475,7 +479,7 @@ mod tests {
         check(pool, &[("honor-labels", Broken, "other one has no honor_labels")]);
         let job = with_target(|target| _ = target.labels.insert("job".into(), "push".into()));
         check(job, &[("target-labels", Warning, "\"push\"")]);
-        let two = |it: &mut Prometheus| it.gateways.push("http://gw:9091/".into());
+        let two = |it: &mut ObservedPrometheus| it.gateways.push("http://gw:9091/".into());
         let expected = ("target-labels", Warning, "no label pushgateway");
         check(two, &[expected, expected]);
     }
@@ -489,14 +493,14 @@ mod tests {
 
     #[test]
     fn visibility_has_its_causes() {
-        let shows = |series: Vec<Labels>| move |it: &mut Prometheus| it.series = Some(Ok(series));
+        let shows = |series: Vec<SeriesLabels>| move |it: &mut ObservedPrometheus| it.series = Some(Ok(series));
         check(shows(Vec::new()), &[("groups-visible", Broken, "does not show 1 group of this host: {job=\"j\"")]);
         let other = labels(&[("job", "j"), ("instance", "x")]);
         check(shows(vec![other]), &[("groups-visible", Broken, "does not show")]);
         let exported =
             labels(&[("exported_job", "j"), ("exported_instance", "h"), ("job", "pushgateway"), ("instance", "gw")]);
         check(shows(vec![exported]), &[("groups-visible", Broken, "honor_labels: true")]);
-        let early = |it: &mut Prometheus| {
+        let early = |it: &mut ObservedPrometheus| {
             it.series = Some(Ok(Vec::new()));
             it.own[0].settled_at = Some(at(11));
         };
@@ -505,15 +509,16 @@ mod tests {
 
     #[test]
     fn rules_have_their_causes() {
-        let with = |rules: Vec<Rule>| move |it: &mut Prometheus| it.rules = Some(Ok(rules));
+        let with = |rules: Vec<LoadedRule>| move |it: &mut ObservedPrometheus| it.rules = Some(Ok(rules));
         check(with(Vec::new()), &[("rules-loaded", Broken, "nobody is told")]);
-        let own = Rule { name: "A".into(), alerts: true, query: "script_result == 0".into(), ..Rule::default() };
+        let own =
+            LoadedRule { name: "A".into(), alerts: true, query: "script_result == 0".into(), ..LoadedRule::default() };
         check(with(vec![own]), &[("rules-loaded", Warning, "none of \"jobmon generate rules\"")]);
         check(with(all_rules().split_off(1)), &[("rules-loaded", Warning, "1 alert of jobmon not loaded")]);
         let mut sick = all_rules();
         (sick[0].health, sick[0].last_error) = (Health::Bad, "many-to-many matching".into());
         check(with(sick), &[("rules-healthy", Broken, "many-to-many matching")]);
-        let foreign = Rule { name: "X".into(), health: Health::Bad, query: "up".into(), ..Rule::default() };
+        let foreign = LoadedRule { name: "X".into(), health: Health::Bad, query: "up".into(), ..LoadedRule::default() };
         check(with(all_rules().into_iter().chain([foreign]).collect()), &[]);
         let mut it = good();
         let Some(Ok(rules)) = &mut it.rules else { panic!("a good server has rules") };
@@ -525,8 +530,8 @@ mod tests {
     #[test]
     fn alertmanagers_have_their_causes() {
         let with = |failures, answers: Result<(), String>| {
-            let alertmanager = Alertmanager { url: "http://am".into(), failures, answers };
-            move |it: &mut Prometheus| it.alertmanagers = Some(Ok(vec![alertmanager]))
+            let alertmanager = ObservedAlertmanager { url: "http://am".into(), failures, answers };
+            move |it: &mut ObservedPrometheus| it.alertmanagers = Some(Ok(vec![alertmanager]))
         };
         check(|it| it.alertmanagers = Some(Ok(Vec::new())), &[("known", Broken, "knows no Alertmanager")]);
         check(with(None, Ok(())), &[]);

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::{Area, Finding, OwnGroup, Place, clock, host::complaint, list};
+use super::{clock, complaint, list};
+use crate::doctor::{Area, Finding, OwnGroup, Place, Severity};
 use crate::grouping::GroupingKey;
 use crate::janitor::group::RemoteGroup;
 use crate::sinks::pushgateway::{ComplaintKind, GatewayStatus, Outage, RawKey, ReadError, Readiness};
@@ -14,7 +15,7 @@ const MANY_SAMPLES: u64 = 100_000;
 
 /// Everything that was seen of one gateway. What was not asked, because an earlier answer made it pointless, is `None`.
 #[derive(Clone, Debug)]
-pub struct Gateway {
+pub struct ObservedGateway {
     /// Its URL, without credentials.
     pub url: String,
     /// Why it cannot even be asked: a file that cannot be read, a header that cannot be sent.
@@ -32,14 +33,14 @@ pub struct Gateway {
     /// Whether it can be scraped, and so pushed to.
     pub scrape: Option<Result<(), ReadError>>,
     /// What it holds.
-    pub held: Option<Result<Held, String>>,
+    pub held: Option<Result<HeldGroups, String>>,
     /// The groups of this host that are or should be there.
     pub own: Vec<OwnGroup>,
 }
 
 /// What a gateway holds.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct HeldGroups {
     /// How many groups.
     pub groups: usize,
     /// How many samples.
@@ -54,7 +55,7 @@ pub struct Held {
     pub own: BTreeSet<RawKey>,
 }
 
-impl Gateway {
+impl ObservedGateway {
     /// Whether several gateways answer under this URL.
     pub fn is_several(&self) -> bool {
         self.start_times.len() > 1
@@ -68,7 +69,7 @@ impl Gateway {
 }
 
 /// What is to be said of a gateway, in the order in which one thing rests on another.
-pub fn findings(gateway: &Gateway) -> Vec<Finding> {
+pub fn findings(gateway: &ObservedGateway) -> Vec<Finding> {
     let place = Place::at(Area::Gateway, &gateway.url);
     let mut found: Vec<Finding> = gateway.warnings.iter().map(|warning| complaint(&place, warning)).collect();
     if let Err(reason) = &gateway.setup {
@@ -85,7 +86,7 @@ pub fn findings(gateway: &Gateway) -> Vec<Finding> {
         Ok((readiness, _)) if matches!(readiness.status, 401 | 403 | 407) => unauthorised(&place, readiness.status),
         Ok((readiness, _)) => reachable(&place, answers(readiness).as_deref().map_or(Ok(()), Err)),
     };
-    let goes_on = first.severity == super::Severity::Fine;
+    let goes_on = first.severity == Severity::Fine;
     found.push(first);
     if let Ok((readiness, then)) = readiness
         && let Some(date) = readiness.date
@@ -168,7 +169,7 @@ fn unauthorised(place: &Place, status: u16) -> Finding {
 }
 
 /// How it is set up.
-fn setup(place: &Place, gateway: &Gateway, status: &GatewayStatus) -> Vec<Finding> {
+fn setup(place: &Place, gateway: &ObservedGateway, status: &GatewayStatus) -> Vec<Finding> {
     let mut found = vec![place.fine("pushgateway", format!("Pushgateway {}", status.version))];
     if gateway.is_several() {
         found.push(place.broken(
@@ -203,7 +204,7 @@ fn setup(place: &Place, gateway: &Gateway, status: &GatewayStatus) -> Vec<Findin
     found
 }
 
-fn contents(place: &Place, gateway: &Gateway, held: &Held) -> Vec<Finding> {
+fn contents(place: &Place, gateway: &ObservedGateway, held: &HeldGroups) -> Vec<Finding> {
     let mut found = Vec::new();
     let holds = format!("{} in {}", count(held.samples as usize, "sample"), count(held.groups, "group"));
     found.push(if held.samples > MANY_SAMPLES {
@@ -234,7 +235,7 @@ fn contents(place: &Place, gateway: &Gateway, held: &Held) -> Vec<Finding> {
     found
 }
 
-fn refusals(place: &Place, gateway: &Gateway, held: &Held) -> Vec<Finding> {
+fn refusals(place: &Place, gateway: &ObservedGateway, held: &HeldGroups) -> Vec<Finding> {
     let mut found = Vec::new();
     if !held.own_ghosts.is_empty() {
         found.push(place.warning(
@@ -270,7 +271,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::doctor::Severity::{self, Broken, Warning};
+    use crate::doctor::Severity::{Broken, Warning};
     use crate::grouping::LabelValue;
     use crate::sinks::pushgateway::{Complaint, Poison, Remedy};
 
@@ -289,9 +290,10 @@ mod tests {
         OwnGroup { key, gateway: "http://a".into(), delivered, settled_at: None }
     }
 
-    fn good() -> Gateway {
-        let held = Held { groups: 1, samples: 20, own: [RawKey::new([("job", "b")])].into(), ..Held::default() };
-        Gateway {
+    fn good() -> ObservedGateway {
+        let held =
+            HeldGroups { groups: 1, samples: 20, own: [RawKey::new([("job", "b")])].into(), ..HeldGroups::default() };
+        ObservedGateway {
             url: "http://a".into(),
             setup: Ok(()),
             warnings: Vec::new(),
@@ -310,20 +312,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Gateway), expected: &[(&str, Severity, &str)]) {
+    fn check(change: impl FnOnce(&mut ObservedGateway), expected: &[(&str, Severity, &str)]) {
         let mut gateway = good();
         change(&mut gateway);
-        crate::doctor::tests::check(&findings(&gateway), expected);
+        crate::doctor::checks::tests::check(&findings(&gateway), expected);
     }
 
-    fn answer(status: u16) -> impl FnOnce(&mut Gateway) {
+    fn answer(status: u16) -> impl FnOnce(&mut ObservedGateway) {
         move |gateway| {
             let readiness = Readiness { status, date: None, words: "\"write queue is full\"".into() };
             gateway.readiness = Some(Ok((readiness, at(0))));
         }
     }
 
-    fn held(change: impl FnOnce(&mut Held)) -> impl FnOnce(&mut Gateway) {
+    fn held(change: impl FnOnce(&mut HeldGroups)) -> impl FnOnce(&mut ObservedGateway) {
         move |gateway| change(gateway.held.as_mut().unwrap().as_mut().unwrap())
     }
 
@@ -338,9 +340,9 @@ mod tests {
         check(answer(403), &[("authorised", Broken, "403")]);
         check(answer(500), &[("reachable", Broken, "write queue is full")]);
         check(answer(502), &[("reachable", Broken, "nobody behind it")]);
-        let late = |gateway: &mut Gateway| gateway.readiness.as_mut().unwrap().as_mut().unwrap().1 = at(3600);
+        let late = |gateway: &mut ObservedGateway| gateway.readiness.as_mut().unwrap().as_mut().unwrap().1 = at(3600);
         check(late, &[("clock", Broken, "1h00m behind")]);
-        let foreign = |gateway: &mut Gateway| {
+        let foreign = |gateway: &mut ObservedGateway| {
             gateway.status = Some(Err(ReadError::Unavailable(outage("404, no Pushgateway under this URL"))));
             (gateway.scrape, gateway.held) = (None, None);
         };
@@ -355,7 +357,7 @@ mod tests {
         let poison = Poison { complaints: vec![complaint], text: "x".into() };
         let scrape = Some(Err(ReadError::Poisoned(poison)));
         let group = RemoteGroup { key: bad, ..crate::janitor::group::tests::group(&[("job", "x")], 0) };
-        let poisoned = |gateway: &mut Gateway| {
+        let poisoned = |gateway: &mut ObservedGateway| {
             gateway.scrape = scrape;
             gateway.held.as_mut().unwrap().as_mut().unwrap().poison = vec![group];
         };
@@ -363,25 +365,25 @@ mod tests {
         let conflict =
             Complaint { metric: "m".into(), labels: RawKey::new::<&str, &[u8]>([]), kind: ComplaintKind::TypeConflict };
         let poison = Poison { complaints: vec![conflict], text: "x".into() };
-        let conflicting = |gateway: &mut Gateway| gateway.scrape = Some(Err(ReadError::Poisoned(poison)));
+        let conflicting = |gateway: &mut ObservedGateway| gateway.scrape = Some(Err(ReadError::Poisoned(poison)));
         check(conflicting, &[("accepts-pushes", Broken, "/ clear one side of the conflict")]);
-        let cut = |gateway: &mut Gateway| gateway.scrape = Some(Err(ReadError::Unavailable(outage("500"))));
+        let cut = |gateway: &mut ObservedGateway| gateway.scrape = Some(Err(ReadError::Unavailable(outage("500"))));
         check(cut, &[("accepts-pushes", Broken, "cannot be scraped: 500")]);
     }
 
     #[test]
     fn its_setup_has_its_causes() {
-        let with = |status: GatewayStatus| move |gateway: &mut Gateway| gateway.status = Some(Ok(status));
+        let with = |status: GatewayStatus| move |gateway: &mut ObservedGateway| gateway.status = Some(Ok(status));
         check(with(status(&[("persistence.file", "")])), &[("persistence", Warning, "keeps nothing")]);
         let unchecked = status(&[("push.disable-consistency-check", "true")]);
         check(with(unchecked), &[("consistency-check", Warning, "does not check pushes")]);
-        let several = |gateway: &mut Gateway| {
+        let several = |gateway: &mut ObservedGateway| {
             gateway.start_times.insert("t2".to_owned());
             gateway.known_start_time = Some("t2".into());
             gateway.held.as_mut().unwrap().as_mut().unwrap().own.clear();
         };
         check(several, &[("load-balancer", Broken, "2 gateways answer in turn")]);
-        let restarted = |gateway: &mut Gateway| gateway.known_start_time = Some("t0".into());
+        let restarted = |gateway: &mut ObservedGateway| gateway.known_start_time = Some("t0".into());
         check(restarted, &[("restarted", Warning, "/ \"jobmon flush\"")]);
         check(|gateway| gateway.known_start_time = None, &[]);
     }

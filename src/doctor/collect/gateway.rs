@@ -5,26 +5,26 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::delivery::Clients;
 use crate::doctor::OwnGroup;
-use crate::doctor::gateway::{Gateway, Held};
+use crate::doctor::checks::gateway::{HeldGroups, ObservedGateway};
 use crate::janitor::reading::{Reading, read};
 use crate::sinks::pushgateway::{self, Client, RawKey};
 
 /// How long a small answer may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many answers over connections of their own: of two gateways behind one address, one answers all of them once in 32.
 const ASKED: usize = 6;
 
-/// Asks one gateway as far as it answers; `patience` is for answers that grow with what it holds. `own` are this host's
+/// Asks one gateway as far as it answers; `request_timeout` is for answers that grow with what it holds. `own` are this host's
 /// groups, at whatever gateway.
-pub async fn look(
+pub(super) async fn collect(
     clients: &Clients,
-    patience: Duration,
+    request_timeout: Duration,
     url: &str,
     own: &[OwnGroup],
     known_start_time: Option<&String>,
-) -> Gateway {
+) -> ObservedGateway {
     let own: Vec<OwnGroup> = own.iter().filter(|own| own.gateway == url).cloned().collect();
-    let mut seen = Gateway {
+    let mut seen = ObservedGateway {
         url: url.to_owned(),
         setup: Ok(()),
         warnings: Vec::new(),
@@ -42,14 +42,14 @@ pub async fn look(
         Ok((setup, client))
     });
     match built {
-        Ok((setup, client)) => ask(&mut seen, &setup, &client, patience).await,
+        Ok((setup, client)) => ask(&mut seen, &setup, &client, request_timeout).await,
         Err(reason) => seen.setup = Err(reason),
     }
     seen
 }
 
-async fn ask(seen: &mut Gateway, setup: &pushgateway::Endpoint, client: &Client, patience: Duration) {
-    let soon = || Instant::now() + PATIENCE;
+async fn ask(seen: &mut ObservedGateway, setup: &pushgateway::Endpoint, client: &Client, request_timeout: Duration) {
+    let soon = || Instant::now() + SMALL_ANSWER_TIMEOUT;
     let readiness = client.readiness(soon()).await.map(|readiness| (readiness, SystemTime::now()));
     let goes_on =
         readiness.as_ref().is_ok_and(|(readiness, _)| !matches!(readiness.status, 401 | 403 | 407 | 500 | 502..=504));
@@ -72,13 +72,13 @@ async fn ask(seen: &mut Gateway, setup: &pushgateway::Endpoint, client: &Client,
             seen.start_times.insert(status.start_time);
         }
     }
-    seen.scrape = Some(client.check_scrape(Instant::now() + patience).await);
-    let reading = read(client, Instant::now() + patience).await;
+    seen.scrape = Some(client.check_scrape(Instant::now() + request_timeout).await);
+    let reading = read(client, Instant::now() + request_timeout).await;
     seen.held = Some(reading.map(|reading| held(reading, &seen.own)).map_err(|error| error.to_string()));
 }
 
-fn held(reading: Reading, own: &[OwnGroup]) -> Held {
-    let mut held = Held { groups: reading.groups.len(), samples: reading.samples, ..Held::default() };
+fn held(reading: Reading, own: &[OwnGroup]) -> HeldGroups {
+    let mut held = HeldGroups { groups: reading.groups.len(), samples: reading.samples, ..HeldGroups::default() };
     for own in own {
         match reading.get(&RawKey::from(&own.key)) {
             Some(group) if group.is_ghost() => held.own_ghosts.push(own.key.clone()),

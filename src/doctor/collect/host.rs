@@ -11,31 +11,33 @@ use nix::unistd::{AccessFlags, eaccess, geteuid};
 
 use crate::config::{Config, Origin, show};
 use crate::doctor::OwnGroup;
-use crate::doctor::host::{Contents, Debt, Folder, Host, Registry as Seen, State};
+use crate::doctor::checks::host::{
+    ObservedHost, ObservedRegistry, ObservedStateDir, RegistryContents, StateDirFacts, UndeliveredGroup,
+};
 use crate::registry::{Desired, GroupStatus, PendingFilter, Registry, RegistryError, ReplicaStatus, StateDir, journal};
 
 /// How long other processes may keep the registry busy.
-const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks at this host, and says which gateway was started when, as far as the registry knows.
 ///
 /// Makes nothing that is not there. Like every jobmon it sets a registry aside that is no database.
-pub fn look(config: &Config) -> (Host, BTreeMap<String, String>) {
+pub(super) fn collect(config: &Config) -> (ObservedHost, BTreeMap<String, String>) {
     let now = SystemTime::now();
     let mut start_times = BTreeMap::new();
     let state = config.storage.state_dir.as_deref();
     let registry = match state.filter(|folder| folder.join("registry.db").exists() || folder.join("runs").exists()) {
-        None => Seen::Absent,
+        None => ObservedRegistry::Absent,
         Some(folder) => match StateDir::open(folder) {
             // Said of the folder itself.
-            Err(_) => Seen::Absent,
+            Err(_) => ObservedRegistry::Absent,
             Ok((dir, _)) => match contents(&dir, now, &mut start_times) {
-                Ok(contents) => Seen::Open(contents),
-                Err(error) => Seen::Failed(error),
+                Ok(contents) => ObservedRegistry::Open(contents),
+                Err(error) => ObservedRegistry::Failed(error),
             },
         },
     };
-    let host = Host {
+    let host = ObservedHost {
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         files: files(config),
         gateways: config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect(),
@@ -44,7 +46,7 @@ pub fn look(config: &Config) -> (Host, BTreeMap<String, String>) {
             let writable = if folder.is_dir() { may_write(&folder) } else { Err("not a folder".to_owned()) };
             (folder, writable)
         }),
-        state: state.map_or(State::Unknown, look_at_folder),
+        state: state.map_or(ObservedStateDir::Unknown, state_dir),
         registry,
     };
     (host, start_times)
@@ -60,20 +62,20 @@ fn files(config: &Config) -> Vec<String> {
     of_values.chain(named).collect::<BTreeSet<String>>().into_iter().collect()
 }
 
-fn look_at_folder(path: &Path) -> State {
+fn state_dir(path: &Path) -> ObservedStateDir {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = path.ancestors().skip(1).find(|parent| parent.exists());
-            return State::Missing { path: path.to_owned(), creatable: parent.map_or(Ok(()), may_write) };
+            return ObservedStateDir::Missing { path: path.to_owned(), creatable: parent.map_or(Ok(()), may_write) };
         }
-        Err(error) => return State::Unusable { path: path.to_owned(), reason: error.to_string() },
+        Err(error) => return ObservedStateDir::Unusable { path: path.to_owned(), reason: error.to_string() },
     };
     if let Err(reason) = StateDir::open(path) {
-        return State::Unusable { path: path.to_owned(), reason };
+        return ObservedStateDir::Unusable { path: path.to_owned(), reason };
     }
     let database = fs::metadata(path.join("registry.db")).ok();
-    State::Present(Folder {
+    ObservedStateDir::Present(StateDirFacts {
         path: path.to_owned(),
         mode: metadata.mode() & 0o7777,
         is_own: metadata.uid() == geteuid().as_raw(),
@@ -107,21 +109,25 @@ fn contents(
     dir: &StateDir,
     now: SystemTime,
     start_times: &mut BTreeMap<String, String>,
-) -> Result<Contents, RegistryError> {
+) -> Result<RegistryContents, RegistryError> {
     let leftovers = journal::leftovers(dir, None, now);
     let running = journal::running(dir, now);
     if !dir.database().exists() {
-        return Ok(Contents { leftovers: leftovers.runs.len(), running: running.len(), ..Contents::default() });
+        return Ok(RegistryContents {
+            leftovers: leftovers.runs.len(),
+            running: running.len(),
+            ..RegistryContents::default()
+        });
     }
-    let (mut registry, warnings) = Registry::open(dir, Instant::now() + REGISTRY_PATIENCE)?;
+    let (mut registry, warnings) = Registry::open(dir, Instant::now() + REGISTRY_TIMEOUT)?;
     let damage = registry.damage()?;
     let groups = registry.groups()?;
-    let debts = registry.pending_actions(PendingFilter::All, usize::MAX, now)?;
+    let undelivered = registry.pending_actions(PendingFilter::All, usize::MAX, now)?;
     for health in registry.known_sinks()? {
         start_times.extend(health.sink.gateway_url().map(str::to_owned).zip(health.start_time));
     }
     let repairs = warnings.into_iter().chain(registry.take_warnings()).map(|warning| warning.to_string());
-    Ok(Contents {
+    Ok(RegistryContents {
         repairs: repairs.collect(),
         damage,
         groups: groups.len(),
@@ -130,14 +136,14 @@ fn contents(
         leftovers: leftovers.runs.len(),
         running: running.len(),
         newest: groups.iter().flat_map(moments).chain(running.iter().map(|run| run.started_at)).max(),
-        debts: debts
+        undelivered: undelivered
             .into_iter()
-            .map(|debt| Debt {
-                group: debt.group.key.to_string(),
-                destination: debt.replica.sink.to_string(),
-                since: debt.replica.pending_since.unwrap_or(now),
-                attempts: debt.replica.attempts,
-                reason: debt.replica.last_error,
+            .map(|pending| UndeliveredGroup {
+                group: pending.group.key.to_string(),
+                destination: pending.replica.sink.to_string(),
+                since: pending.replica.pending_since.unwrap_or(now),
+                attempts: pending.replica.attempts,
+                reason: pending.replica.last_error,
             })
             .collect(),
     })

@@ -1,8 +1,8 @@
 //! What a Prometheus server knows: a small client that only reads.
 //!
-//! It follows Prometheus' manual, "HTTP API", as far as version 2.42 has it. Connections, credentials, certificates and
-//! the reasons of failed connections are those of [`super::pushgateway`]. What the answers mean for the chain is decided
-//! in [`crate::doctor`].
+//! It follows Prometheus' manual, "HTTP API", as far as version 2.42 has it. Connections, credentials, certificates and the
+//! reasons of failed connections are those of [`crate::sinks::pushgateway`]. What the answers mean for the chain is
+//! decided in [`super::checks`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,14 +12,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
-
-use super::pushgateway::{self, Outage, Readiness, SetupError, Tls};
+use crate::metrics::Exposition;
+use crate::sinks::pushgateway::{self, Client, Outage, Readiness, SetupError, Tls};
 
 /// One Prometheus server and the connections to it.
-pub struct Prometheus {
-    client: pushgateway::Client,
-    url: String,
-}
+pub struct PrometheusClient(Client);
 
 /// Why a question has no answer: a clause without the server's URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub enum QueryError {
 
 /// Something that Prometheus scrapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct ScrapeTarget {
     /// The name of its scrape configuration.
     pub pool: String,
     /// What is scraped, as Prometheus writes it.
@@ -63,7 +60,7 @@ pub enum Health {
 
 /// A rule that is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rule {
+pub struct LoadedRule {
     /// Of the alert, or of the series that it records.
     pub name: String,
     /// Whether it alerts; else it records.
@@ -81,22 +78,15 @@ pub struct Rule {
 /// The longest answer that is read: the targets and rules of a large site.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-impl Prometheus {
+impl PrometheusClient {
     /// A client of the server at `address`, whose credentials, if there are any, are used. Connects to nothing.
     pub fn new(address: config::Gateway, tls: Tls) -> Result<Self, SetupError> {
-        let url = address.url().to_owned();
-        let client = pushgateway::Client::new(&pushgateway::Endpoint { tls, ..pushgateway::Endpoint::new(address) })?;
-        Ok(Self { client, url })
-    }
-
-    /// Its URL, without credentials.
-    pub fn url(&self) -> &str {
-        &self.url
+        Client::new(&pushgateway::Endpoint { tls, ..pushgateway::Endpoint::new(address) }).map(Self)
     }
 
     /// Whether somebody answers, and what time it is there.
     pub async fn readiness(&self, deadline: Instant) -> Result<Readiness, Outage> {
-        self.client.readiness(deadline).await
+        self.0.readiness(deadline).await
     }
 
     /// Its version; at the same time the question whether it is a Prometheus at all.
@@ -110,7 +100,7 @@ impl Prometheus {
     }
 
     /// Everything that it scrapes.
-    pub async fn targets(&self, deadline: Instant) -> Result<Vec<Target>, QueryError> {
+    pub async fn targets(&self, deadline: Instant) -> Result<Vec<ScrapeTarget>, QueryError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Targets {
@@ -130,7 +120,7 @@ impl Prometheus {
             last_scrape: String,
         }
         let answer: Targets = self.ask("/api/v1/targets", &[("state", "active")], deadline).await?;
-        let targets = answer.active_targets.into_iter().map(|active| Target {
+        let targets = answer.active_targets.into_iter().map(|active| ScrapeTarget {
             pool: active.scrape_pool,
             url: active.scrape_url,
             labels: active.labels,
@@ -152,7 +142,7 @@ impl Prometheus {
     }
 
     /// The rules that it evaluates.
-    pub async fn rules(&self, deadline: Instant) -> Result<Vec<Rule>, QueryError> {
+    pub async fn rules(&self, deadline: Instant) -> Result<Vec<LoadedRule>, QueryError> {
         #[derive(Deserialize)]
         struct Groups {
             groups: Vec<Group>,
@@ -180,7 +170,7 @@ impl Prometheus {
             state: String,
         }
         let answer: Groups = self.ask("/api/v1/rules", &[], deadline).await?;
-        let rules = answer.groups.into_iter().flat_map(|group| group.rules).map(|rule| Rule {
+        let rules = answer.groups.into_iter().flat_map(|group| group.rules).map(|rule| LoadedRule {
             name: rule.name,
             alerts: rule.kind == "alerting",
             query: rule.query,
@@ -208,7 +198,7 @@ impl Prometheus {
 
     /// How often alerts could not be sent since it was started, by the URL of the Alertmanager; from its own metrics.
     pub async fn failed_notifications(&self, deadline: Instant) -> Result<BTreeMap<String, f64>, QueryError> {
-        let answer = self.client.fetch("/metrics", &[], MAX_ANSWER, deadline).await.map_err(silent)?;
+        let answer = self.0.fetch("/metrics", &[], MAX_ANSWER, deadline).await.map_err(silent)?;
         match answer.status {
             200 => Ok(read_failed_notifications(&String::from_utf8_lossy(&answer.body))),
             status @ (401 | 403 | 407) => Err(QueryError::Unauthorised(status)),
@@ -240,7 +230,7 @@ impl Prometheus {
         query: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<T, QueryError> {
-        let answer = self.client.fetch(path, query, MAX_ANSWER, deadline).await.map_err(silent)?;
+        let answer = self.0.fetch(path, query, MAX_ANSWER, deadline).await.map_err(silent)?;
         read_envelope(answer.status, &answer.body)
             .unwrap_or_else(|| Err(QueryError::Refused(format!("{} with {}", answer.status, answer.described))))
     }
@@ -269,12 +259,14 @@ fn read_envelope<T: DeserializeOwned>(status: u16, body: &[u8]) -> Option<Result
 }
 
 fn read_failed_notifications(exposition: &str) -> BTreeMap<String, f64> {
-    let samples = exposition.lines().filter_map(|line| {
-        let rest = line.strip_prefix("prometheus_notifications_errors_total{alertmanager=\"")?;
-        let (url, value) = rest.split_once("\"} ")?;
-        Some((url.to_owned(), value.trim().parse().ok()?))
+    let exposition = Exposition::from_text(exposition);
+    let samples = exposition.families().iter().flat_map(|family| &family.samples);
+    let failures = samples.filter(|sample| sample.name == "prometheus_notifications_errors_total");
+    let by_url = failures.filter_map(|sample| {
+        let url = sample.labels.iter().find(|(name, _)| name == "alertmanager")?.1.clone();
+        Some((url, sample.value))
     });
-    samples.collect()
+    by_url.collect()
 }
 
 fn silent(outage: Outage) -> QueryError {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Area, Finding, OwnGroup, Place, list};
+use super::{complaint, list};
+use crate::doctor::{Area, Finding, OwnGroup, Place};
 use crate::registry::RegistryError;
 use crate::text::{ago, count, one_line};
 
 /// Everything that was seen on this host.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub struct ObservedHost {
     /// What the configuration complains about, one line each.
     pub warnings: Vec<String>,
     /// The files that something was read from.
@@ -22,14 +23,14 @@ pub struct Host {
     /// The folder of textfiles, and why it cannot be written to.
     pub textfiles: Option<(PathBuf, Result<(), String>)>,
     /// The state folder.
-    pub state: State,
+    pub state: ObservedStateDir,
     /// The registry in it.
-    pub registry: Registry,
+    pub registry: ObservedRegistry,
 }
 
 /// The state folder.
 #[derive(Clone, Debug)]
-pub enum State {
+pub enum ObservedStateDir {
     /// There is no home to put it into.
     Unknown,
     /// It is not there yet.
@@ -47,12 +48,12 @@ pub enum State {
         reason: String,
     },
     /// It is there.
-    Present(Folder),
+    Present(StateDirFacts),
 }
 
 /// A state folder that is there.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub struct StateDirFacts {
     /// Where.
     pub path: PathBuf,
     /// Its permission bits.
@@ -69,18 +70,18 @@ pub struct Folder {
 
 /// The registry.
 #[derive(Clone, Debug)]
-pub enum Registry {
+pub enum ObservedRegistry {
     /// Nothing has run here yet.
     Absent,
     /// It cannot be opened or read.
     Failed(RegistryError),
     /// It is open.
-    Open(Contents),
+    Open(RegistryContents),
 }
 
 /// What the registry and the journal hold.
 #[derive(Clone, Debug, Default)]
-pub struct Contents {
+pub struct RegistryContents {
     /// What was found wrong while opening it, and put right.
     pub repairs: Vec<String>,
     /// What SQLite finds wrong with the file.
@@ -88,7 +89,7 @@ pub struct Contents {
     /// How many groups there are.
     pub groups: usize,
     /// What is owed.
-    pub debts: Vec<Debt>,
+    pub undelivered: Vec<UndeliveredGroup>,
     /// Groups that a destination refused for good: group, destination, its words.
     pub rejected: Vec<(String, String, String)>,
     /// Groups that are or should be at a gateway.
@@ -103,7 +104,7 @@ pub struct Contents {
 
 /// A group that a destination does not hold as it should.
 #[derive(Clone, Debug)]
-pub struct Debt {
+pub struct UndeliveredGroup {
     /// The group.
     pub group: String,
     /// To whom it is owed.
@@ -124,14 +125,14 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
 
 /// What is to be said of this host, in the order of the chain.
-pub fn findings(host: &Host, now: SystemTime) -> Vec<Finding> {
+pub fn findings(host: &ObservedHost, now: SystemTime) -> Vec<Finding> {
     let mut found = configuration(host);
     found.extend(state(&host.state));
     found.extend(registry(host, now));
     found
 }
 
-fn configuration(host: &Host) -> Vec<Finding> {
+fn configuration(host: &ObservedHost) -> Vec<Finding> {
     let place = Place::of(Area::Configuration);
     let mut found: Vec<Finding> = host.warnings.iter().map(|warning| complaint(&place, warning)).collect();
     if found.is_empty() {
@@ -168,43 +169,37 @@ fn configuration(host: &Host) -> Vec<Finding> {
     found
 }
 
-/// A warning about a secret ends with what to do: the command after its last colon.
-pub(super) fn complaint(place: &Place, warning: &str) -> Finding {
-    match warning.rsplit_once(": chmod ") {
-        Some((what, files)) => place.warning("secrets", what, format!("chmod {files}")),
-        None => place.warning("settings", warning, "correct it; \"jobmon config\" shows what counts meanwhile"),
-    }
-}
-
-fn place_of(state: &State) -> Place {
+fn place_of(state: &ObservedStateDir) -> Place {
     match state {
-        State::Unknown => Place::of(Area::Registry),
-        State::Missing { path, .. } | State::Unusable { path, .. } | State::Present(Folder { path, .. }) => {
+        ObservedStateDir::Unknown => Place::of(Area::Registry),
+        ObservedStateDir::Missing { path, .. }
+        | ObservedStateDir::Unusable { path, .. }
+        | ObservedStateDir::Present(StateDirFacts { path, .. }) => {
             Place::at(Area::Registry, path.display().to_string())
         }
     }
 }
 
-fn state(state: &State) -> Vec<Finding> {
+fn state(state: &ObservedStateDir) -> Vec<Finding> {
     const CHECK: &str = "state-folder";
     let place = place_of(state);
     let folder = match state {
-        State::Unknown => {
+        ObservedStateDir::Unknown => {
             let what = "there is no home folder, so there is no place for it: no run is recorded";
             return vec![place.broken(CHECK, what, "name a folder with --state-dir or JOBMON_STATE_DIR")];
         }
-        State::Missing { creatable: Ok(()), .. } => {
+        ObservedStateDir::Missing { creatable: Ok(()), .. } => {
             return vec![place.fine(CHECK, "not there yet: the first run of this user makes it")];
         }
-        State::Missing { creatable: Err(reason), .. } => {
+        ObservedStateDir::Missing { creatable: Err(reason), .. } => {
             let what = format!("not there, and cannot be made ({reason}): no run is recorded");
             return vec![place.broken(CHECK, what, "make it for the user of the jobs (mode 700), or name another")];
         }
-        State::Unusable { reason, .. } => {
+        ObservedStateDir::Unusable { reason, .. } => {
             let next = "run doctor as the user of the jobs, or choose another folder with --state-dir";
             return vec![place.broken(CHECK, reason, next)];
         }
-        State::Present(folder) => folder,
+        ObservedStateDir::Present(folder) => folder,
     };
     let path = folder.path.display();
     let mut found = Vec::new();
@@ -237,7 +232,7 @@ fn state(state: &State) -> Vec<Finding> {
     found
 }
 
-fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
+fn registry(host: &ObservedHost, now: SystemTime) -> Vec<Finding> {
     let place = place_of(&host.state);
     let mut found = Vec::new();
     if now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() < EARLIEST {
@@ -245,8 +240,8 @@ fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
         found.push(place.broken("clock", what, "set the clock (timedatectl status)"));
     }
     let contents = match &host.registry {
-        Registry::Absent => return found,
-        Registry::Failed(error) => {
+        ObservedRegistry::Absent => return found,
+        ObservedRegistry::Failed(error) => {
             let next = match error {
                 RegistryError::Busy(_) => "see who holds it: fuser -v registry.db in that folder",
                 RegistryError::Full(_) => "make room on that disk; results wait in the journal",
@@ -256,7 +251,7 @@ fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
             found.push(place.broken("database", error.to_string(), next));
             return found;
         }
-        Registry::Open(contents) => contents,
+        ObservedRegistry::Open(contents) => contents,
     };
     for repair in &contents.repairs {
         let next = "nothing; the next runs fill the new one, and \"jobmon list\" shows what gateways remember";
@@ -290,7 +285,7 @@ fn registry(host: &Host, now: SystemTime) -> Vec<Finding> {
             "see that this host's clock is right (timedatectl status); each group's next run corrects its times",
         ));
     }
-    found.extend(debts(&place, &contents.debts, now));
+    found.extend(undelivered(&place, &contents.undelivered, now));
     found.extend(rejected(&place, &contents.rejected));
     found
 }
@@ -301,26 +296,27 @@ fn were(number: usize, what: &str) -> String {
 }
 
 /// One finding for each destination that is owed something.
-fn debts(place: &Place, debts: &[Debt], now: SystemTime) -> Vec<Finding> {
+fn undelivered(place: &Place, undelivered: &[UndeliveredGroup], now: SystemTime) -> Vec<Finding> {
     const CHECK: &str = "owed";
-    let mut by_destination: BTreeMap<&str, Vec<&Debt>> = BTreeMap::new();
-    for debt in debts {
-        by_destination.entry(&debt.destination).or_default().push(debt);
+    let mut by_destination: BTreeMap<&str, Vec<&UndeliveredGroup>> = BTreeMap::new();
+    for group in undelivered {
+        by_destination.entry(&group.destination).or_default().push(group);
     }
     if by_destination.is_empty() {
         return vec![place.fine(CHECK, "nothing is owed")];
     }
-    let describe = |(destination, debts): (&str, Vec<&Debt>)| {
-        let since = debts.iter().map(|debt| debt.since).min().unwrap_or(now);
-        let is_fresh =
-            |debt: &&Debt| debt.attempts == 0 && now.duration_since(debt.since).unwrap_or_default() < ON_ITS_WAY;
-        let groups = were(debts.len(), "group");
-        if debts.iter().all(is_fresh) {
+    let describe = |(destination, undelivered): (&str, Vec<&UndeliveredGroup>)| {
+        let since = undelivered.iter().map(|group| group.since).min().unwrap_or(now);
+        let is_fresh = |group: &&UndeliveredGroup| {
+            group.attempts == 0 && now.duration_since(group.since).unwrap_or_default() < ON_ITS_WAY
+        };
+        let groups = were(undelivered.len(), "group");
+        if undelivered.iter().all(is_fresh) {
             return place.fine(CHECK, format!("{groups} on the way to {destination}"));
         }
-        let reason = debts.iter().find_map(|debt| debt.reason.as_deref());
+        let reason = undelivered.iter().find_map(|group| group.reason.as_deref());
         let reason = reason.map_or_else(|| "not tried yet".to_owned(), one_line);
-        let names = list(debts.iter().map(|debt| &debt.group));
+        let names = list(undelivered.iter().map(|group| &group.group));
         let what = format!("{groups} owed to {destination}, the oldest since {}: {reason}; {names}", ago(since, now));
         place.warning(CHECK, what, "mend that gateway; then \"jobmon flush\" or \"jobmon doctor --fix\" sends them")
     };
@@ -353,8 +349,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
     }
 
-    fn folder() -> Folder {
-        Folder {
+    fn folder() -> StateDirFacts {
+        StateDirFacts {
             path: "/s".into(),
             mode: 0o700,
             is_own: true,
@@ -364,32 +360,39 @@ mod tests {
         }
     }
 
-    fn host() -> Host {
-        Host {
+    fn host() -> ObservedHost {
+        ObservedHost {
             warnings: Vec::new(),
             files: vec!["/etc/jobmon/config.toml".into()],
             gateways: vec!["http://a:9091".into()],
             no_push: false,
             textfiles: None,
-            state: State::Present(folder()),
-            registry: Registry::Open(Contents::default()),
+            state: ObservedStateDir::Present(folder()),
+            registry: ObservedRegistry::Open(RegistryContents::default()),
         }
     }
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Host), expected: &[(&str, Severity, &str)]) {
+    fn check(change: impl FnOnce(&mut ObservedHost), expected: &[(&str, Severity, &str)]) {
         let mut host = host();
         change(&mut host);
-        crate::doctor::tests::check(&findings(&host, at(0)), expected);
+        crate::doctor::checks::tests::check(&findings(&host, at(0)), expected);
     }
 
     #[test]
     fn a_good_host_is_fine() {
         check(|_| {}, &[]);
-        check(|host| host.registry = Registry::Absent, &[]);
-        check(|host| host.state = State::Missing { path: "/s".into(), creatable: Ok(()) }, &[]);
-        let debt = Debt { group: "g".into(), destination: "d".into(), since: at(0), attempts: 0, reason: None };
-        check(|host| host.registry = Registry::Open(Contents { debts: vec![debt], ..Contents::default() }), &[]);
+        check(|host| host.registry = ObservedRegistry::Absent, &[]);
+        check(|host| host.state = ObservedStateDir::Missing { path: "/s".into(), creatable: Ok(()) }, &[]);
+        let group =
+            UndeliveredGroup { group: "g".into(), destination: "d".into(), since: at(0), attempts: 0, reason: None };
+        check(
+            |host| {
+                host.registry =
+                    ObservedRegistry::Open(RegistryContents { undelivered: vec![group], ..RegistryContents::default() })
+            },
+            &[],
+        );
     }
 
     #[test]
@@ -405,55 +408,68 @@ mod tests {
 
     #[test]
     fn the_state_folder_has_its_causes() {
-        let with = |change: fn(&mut Folder)| {
-            move |host: &mut Host| {
+        let with = |change: fn(&mut StateDirFacts)| {
+            move |host: &mut ObservedHost| {
                 let mut folder = folder();
                 change(&mut folder);
-                host.state = State::Present(folder);
+                host.state = ObservedStateDir::Present(folder);
             }
         };
-        check(|host| host.state = State::Unknown, &[("state-folder", Broken, "no home folder")]);
-        let missing = State::Missing { path: "/s".into(), creatable: Err("Read-only file system".into()) };
+        check(|host| host.state = ObservedStateDir::Unknown, &[("state-folder", Broken, "no home folder")]);
+        let missing = ObservedStateDir::Missing { path: "/s".into(), creatable: Err("Read-only file system".into()) };
         check(|host| host.state = missing, &[("state-folder", Broken, "Read-only file system")]);
-        let file = State::Unusable { path: "/s".into(), reason: "state folder /s: not a folder".into() };
+        let file = ObservedStateDir::Unusable { path: "/s".into(), reason: "state folder /s: not a folder".into() };
         check(|host| host.state = file, &[("state-folder", Broken, "not a folder")]);
         check(with(|folder| folder.mode = 0o777), &[("state-folder", Warning, "mode 777")]);
         check(with(|folder| folder.mode = 0o755), &[]);
         check(with(|folder| folder.database_mode = Some(0o644)), &[("state-folder", Warning, "mode 644")]);
-        let own = |folder: &mut Folder| (folder.mode, folder.writable) = (0o500, Err("Permission denied".into()));
+        let own =
+            |folder: &mut StateDirFacts| (folder.mode, folder.writable) = (0o500, Err("Permission denied".into()));
         check(with(own), &[("state-folder", Broken, "Permission denied): no run is recorded / chmod 700 /s")]);
-        let mounted = |folder: &mut Folder| folder.writable = Err("Read-only file system".into());
+        let mounted = |folder: &mut StateDirFacts| folder.writable = Err("Read-only file system".into());
         check(with(mounted), &[("state-folder", Broken, "/ make it writable")]);
         check(with(|folder| folder.set_aside = vec!["a".into()]), &[("set-aside", Warning, "set aside: a")]);
     }
 
     #[test]
     fn the_registry_has_its_causes() {
-        let open = |contents: Contents| move |host: &mut Host| host.registry = Registry::Open(contents);
+        let open = |contents: RegistryContents| {
+            move |host: &mut ObservedHost| host.registry = ObservedRegistry::Open(contents)
+        };
         let newer = RegistryError::Newer { path: "/s/registry.db".into(), found: 9, known: 1 };
-        check(|host| host.registry = Registry::Failed(newer), &[("database", Broken, "/ upgrade this jobmon")]);
-        let damage = Contents { damage: vec!["NULL value in a.b".into()], ..Contents::default() };
+        check(|host| host.registry = ObservedRegistry::Failed(newer), &[("database", Broken, "/ upgrade this jobmon")]);
+        let damage = RegistryContents { damage: vec!["NULL value in a.b".into()], ..RegistryContents::default() };
         check(open(damage), &[("database", Broken, "NULL value in a.b")]);
-        let repairs = Contents { repairs: vec!["registry /s: set aside as /x".into()], ..Contents::default() };
+        let repairs =
+            RegistryContents { repairs: vec!["registry /s: set aside as /x".into()], ..RegistryContents::default() };
         check(open(repairs), &[("database", Broken, "set aside as /x")]);
-        check(open(Contents { leftovers: 2, ..Contents::default() }), &[("journal", Warning, "2 runs are not")]);
-        check(open(Contents { newest: Some(at(4)), ..Contents::default() }), &[]);
-        check(open(Contents { newest: Some(at(3600)), ..Contents::default() }), &[("clock", Warning, "1h00m ahead")]);
-        let debt = |since, destination: &str| Debt {
+        check(
+            open(RegistryContents { leftovers: 2, ..RegistryContents::default() }),
+            &[("journal", Warning, "2 runs are not")],
+        );
+        check(open(RegistryContents { newest: Some(at(4)), ..RegistryContents::default() }), &[]);
+        check(
+            open(RegistryContents { newest: Some(at(3600)), ..RegistryContents::default() }),
+            &[("clock", Warning, "1h00m ahead")],
+        );
+        let group = |since, destination: &str| UndeliveredGroup {
             group: "{job=\"b\"}".into(),
             destination: destination.into(),
             since: at(0) - Duration::from_secs(since),
             attempts: 1,
             reason: Some("connection\nrefused".into()),
         };
-        let debts = vec![debt(10, "http://a"), debt(7200, "http://b"), debt(60, "http://b")];
+        let undelivered = vec![group(10, "http://a"), group(7200, "http://b"), group(60, "http://b")];
         let expected = [
             ("owed", Warning, "1 group is owed to http://a, the oldest since 10s ago: connection\\nrefused; {job="),
             ("owed", Warning, "2 groups are owed to http://b, the oldest since 2h ago"),
         ];
-        check(open(Contents { debts, ..Contents::default() }), &expected);
+        check(open(RegistryContents { undelivered, ..RegistryContents::default() }), &expected);
         let rejected = vec![("{job=\"b\"}".into(), "http://a".into(), "400, not a GAUGE".into())];
-        check(open(Contents { rejected, ..Contents::default() }), &[("refused", Broken, "not a GAUGE")]);
+        check(
+            open(RegistryContents { rejected, ..RegistryContents::default() }),
+            &[("refused", Broken, "not a GAUGE")],
+        );
     }
 
     #[test]
