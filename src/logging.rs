@@ -4,10 +4,8 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -38,38 +36,15 @@ pub fn hold() {
     *held() = Some(Vec::new());
 }
 
-/// Whether something is held back.
-pub fn has_held() -> bool {
-    held().as_ref().is_some_and(|text| !text.is_empty())
+/// What was held back so far, to be said by somebody else; holds on.
+pub fn take_held() -> Vec<u8> {
+    held().as_mut().map(std::mem::take).unwrap_or_default()
 }
 
-/// Says what was held back so far, if standard error takes it at once; holds on otherwise.
-pub fn say_what_fits() {
-    let mut held = held();
-    let Some(text) = held.as_mut().filter(|text| !text.is_empty() && text.len() <= ATOMIC) else { return };
-    let stderr = io::stderr();
-    let mut poll = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    let is_writable = matches!(nix::poll::poll(&mut poll, PollTimeout::ZERO), Ok(1))
-        && poll[0].revents().is_some_and(|events| events.contains(PollFlags::POLLOUT));
-    if is_writable {
-        stderr.lock().write_all(text).unwrap_or_default();
-        text.clear();
-    }
-}
-
-/// PIPE_BUF: a pipe that is writable takes so many bytes without blocking (pipe(7)).
-const ATOMIC: usize = 4096;
-
-/// Says what was held back, and from now on everything at once; as much of it as `is_taken` says is taken without waiting
-/// for a reader: one that does not read must not keep jobmon.
-pub fn release(mut is_taken: impl FnMut(BorrowedFd<'_>) -> bool) {
-    let text = held().take().unwrap_or_default();
-    let stderr = io::stderr();
-    for part in text.chunks(ATOMIC) {
-        // Nobody is left to be told that nothing can be said.
-        if !is_taken(stderr.as_fd()) || stderr.lock().write_all(part).is_err() {
-            return;
-        }
+/// Holds back what another process had to say as well.
+pub fn hold_more(words: &[u8]) {
+    if let Some(held) = held().as_mut() {
+        held.extend_from_slice(words);
     }
 }
 

@@ -1,19 +1,23 @@
-//! What happens around one run: the job under supervision, and its report.
+//! What happens around one run: two processes, of which the job depends on one and nothing on the other.
+//!
+//! This process becomes the supervisor ([`supervise::run`]). The reporter ([`reporter`]) is forked from it: it keeps the
+//! journal, tells gateways of a run that takes a while ([`announce`]), and reports on its end ([`report`]).
 
 mod announce;
-mod beside;
 pub mod metrics_file;
-mod monitor;
 mod report;
+mod reporter;
 mod settings;
 
 use crate::config::{self, Config, Lock};
+use crate::declaration;
 use crate::grouping::stable_hash;
 use crate::registry::StateDir;
-use crate::supervise::{self, CommandLine, Environment, Limits, LockRequest, Output, Retries, TimeLimit};
+use crate::supervise::{
+    self, CommandLine, Environment, Limits, LockRequest, Output, Reporting, Retries, StandardError, TimeLimit,
+};
 
 use metrics_file::MetricsFile;
-use monitor::Monitor;
 
 /// Runs `command` as `config` says, and ends as it ended.
 ///
@@ -22,12 +26,25 @@ use monitor::Monitor;
 pub fn run(config: &Config, command: &CommandLine) -> ! {
     let metrics_file = config.report.job_metrics.then(|| MetricsFile::create(config.storage.state_dir.as_deref()));
     let (limits, environment) = (limits(config), environment(config, metrics_file.as_ref()));
-
-    let mut job = supervise::start(command, &limits, &environment, &output(config));
-    let mut monitor = Monitor::new(config, command, metrics_file);
-    let execution = monitor.accompany(&mut job);
-    monitor.report(&execution, job);
+    let run = Run { config, command, metrics_file: metrics_file.as_ref() };
+    let reporting = Reporting {
+        push_timeout: config.push_timeout,
+        // Where nothing is delivered, there will hardly be anything to say at the end.
+        stderr: if declaration::route(config).is_empty() { StandardError::Release } else { StandardError::Keep },
+        keep: metrics_file.as_ref().and_then(MetricsFile::fd),
+        report: &|start, listener| reporter::report(&run, start, listener),
+        record: &|start, execution| report::record(&run, start, execution),
+    };
+    let execution = supervise::run(command, &limits, &environment, &output(config), &reporting);
     supervise::end_as(&execution, config.limits.lock_exit_code)
+}
+
+/// What is known of a run before it starts.
+struct Run<'a> {
+    config: &'a Config,
+    command: &'a CommandLine,
+    /// Where the job leaves metrics of its own, if it is given a file for that.
+    metrics_file: Option<&'a MetricsFile>,
 }
 
 fn limits(config: &Config) -> Limits {

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use self::format::Contents;
-pub use self::identity::new_run_id;
+pub use self::identity::{new_run_id, run_id};
 use super::state_dir::{private_file, undo_umask};
 use super::{Declaration, StateDir, Warning};
 use crate::exit_code;
@@ -92,7 +92,7 @@ impl Entry {
     }
 
     /// Makes the file survive a power cut (syncs it and its directory).
-    pub fn sync(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.file.sync_all()?;
         sync_directory_of(&self.path)
     }
@@ -128,6 +128,31 @@ impl Entry {
     pub fn discard(self) -> io::Result<()> {
         remove(&self.path)
     }
+}
+
+/// Makes the file of a run that has started survive a power cut (syncs it and its directory).
+pub fn sync(dir: &StateDir, start: &RunStart) -> io::Result<()> {
+    let path = dir.runs().join(file_name(start));
+    private_file().open(&path)?.sync_all()?;
+    sync_directory_of(&path)
+}
+
+/// Keeps the result of a run whose own [`Entry`] is out of reach, in the place of its file: the old one or the new one is
+/// there, whatever happens meanwhile.
+pub fn keep(dir: &StateDir, start: &RunStart, record: &RunRecord) -> io::Result<()> {
+    let path = dir.runs().join(file_name(start));
+    let unfinished = path.with_extension("new");
+    dir.create_dir(&dir.runs())?;
+    _ = fs::remove_file(&unfinished);
+    let file = private_file().create_new(true).open(&unfinished)?;
+    undo_umask(&file)?;
+    let (bytes, result) = format::start(start);
+    file.write_all_at(&bytes, 0)?;
+    let entry = Entry { file, path: unfinished.clone(), result };
+    entry.write_result(record)?;
+    entry.file.sync_all()?;
+    fs::rename(&unfinished, &path)?;
+    sync_directory_of(&path)
 }
 
 /// A run whose jobmon is gone, found in the journal. Locked against nobody: several jobmon processes may find it, and
@@ -275,7 +300,7 @@ fn in_progress(dir: &StateDir, name: &str, now: SystemTime) -> Option<RunStart> 
 }
 
 /// The record of a run of which only the start is known; see [`Leftover::record`].
-pub(super) fn lost(start: &RunStart, last_seen: SystemTime) -> RunRecord {
+pub fn lost(start: &RunStart, last_seen: SystemTime) -> RunRecord {
     let duration = super::clock::since(start.started_at, last_seen);
     RunRecord {
         run_id: start.run_id.clone(),

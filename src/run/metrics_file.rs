@@ -6,6 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -52,15 +53,27 @@ impl MetricsFile {
         &self.path
     }
 
+    /// The descriptor that holds the lock, for a process that goes on holding it.
+    pub fn fd(&self) -> Option<RawFd> {
+        self.held.as_ref().ok().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Removes the file unread: nobody knows whether the run was done with it.
+    pub fn discard(&self) {
+        if self.held.is_ok() {
+            _ = fs::remove_file(&self.path);
+        }
+    }
+
     /// Reads what the job wrote, and removes the file.
-    pub fn read(self, key: &GroupingKey) -> Metrics {
+    pub fn read(&self, key: &GroupingKey) -> Metrics {
         let Self { path, held } = self;
         if let Err(reason) = held {
             return Metrics { text: String::new(), warning: Some(format!("metrics of the job are lost: {reason}")) };
         }
-        let read = read(&path);
+        let read = read(path);
         // A folder in its place is the job's own affair.
-        _ = fs::remove_file(&path);
+        _ = fs::remove_file(path);
         let (text, complaint) = match read {
             Ok(bytes) if bytes.len() > LARGEST => {
                 (String::new(), format!("larger than {LARGEST} bytes: nothing of it is taken"))

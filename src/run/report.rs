@@ -1,21 +1,25 @@
 //! What is said of a run's end: it is kept first, then delivered, and what a person has to know is said last.
 
+use std::future::{Future, poll_fn};
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::beside::until_stopped;
-use super::monitor::Monitor;
-use super::{metrics_file, settings};
-use crate::delivery::stateless::{self, StatelessReport};
-use crate::delivery::{BackoffPolicy, Delivery, Failure, Reconciler};
-use crate::logging;
-use crate::record::{Outcome, RunRecord, SuccessCodes};
-use crate::registry::{GroupState, Registry, RegistryError, StateDir, journal};
-use crate::supervise::{Execution, Job, StopWatch};
+use tokio::io::unix::AsyncFd;
 
-/// Once somebody has asked jobmon to stop, delivery takes no longer: whoever stops a job kills what is left of it soon.
-const HASTE: Duration = Duration::from_secs(2);
-/// How long the end of jobmon waits for a reader, of captured output or of its own words, that reads nothing.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
+use super::reporter::{self, Reporter};
+use super::{Run, metrics_file, settings};
+use crate::declaration;
+use crate::delivery::stateless::{self, StatelessReport};
+use crate::delivery::{BackoffPolicy, Clients, Delivery, Failure, Reconciler};
+use crate::record::{Outcome, RunRecord, SuccessCodes};
+use crate::registry::{GroupState, Registry, RegistryError, RunStart, StateDir, journal};
+use crate::sinks::Driver;
+use crate::supervise::{Execution, Listener, Start};
+
+/// How long the registry may be busy when a request was given up.
+const ABANDON_PATIENCE: Duration = Duration::from_millis(50);
 /// How many files of the journal one run looks at for runs that were lost.
 const LEFTOVERS_OF_A_RUN: usize = 256;
 /// How long it may take to record those that were.
@@ -34,161 +38,207 @@ enum Kept {
     Nowhere,
 }
 
-impl Monitor<'_> {
-    /// Keeps the result, delivers it within the time for that, and says what a person has to know.
-    pub fn report(&mut self, execution: &Execution, job: Job) {
-        let budget = match execution.stop_requested {
-            true => self.config.push_timeout.min(HASTE),
-            false => self.config.push_timeout,
-        };
-        let deadline = self.ended_at.unwrap_or_else(Instant::now) + budget;
-        for warning in job.warnings() {
-            tracing::warn!("{warning}");
-        }
-        let mut watch = job.into_stop_watch();
+impl Reporter<'_> {
+    /// Keeps the result, and delivers it until `deadline`.
+    pub(super) fn report_end(&mut self, execution: &Execution, deadline: Instant) {
         self.forget_what_vanished();
-        self.open_state();
-        let mut record = RunRecord::new(
-            self.start.run_id.clone(),
-            self.start.grouping_key.clone(),
-            self.start.command.clone(),
-            execution,
-            &SuccessCodes::new(self.config.success_codes.clone()),
-        );
-        if let Some(file) = self.metrics_file.take() {
-            let read = file.read(&self.start.grouping_key);
-            if let Some(warning) = read.warning {
-                tracing::warn!("{warning}");
-            }
-            // A run that did not start says nothing about its metrics.
-            record.job_metrics = Some(read.text).filter(|_| record.outcome != Outcome::Skipped);
+        let record = record_of(self.run, &self.start, execution);
+        self.keep_and_deliver(&record, deadline);
+    }
+
+    /// The supervisor was killed and the job has ended: nobody knows how.
+    pub(super) fn report_lost(&mut self) {
+        self.forget_what_vanished();
+        let mut record = journal::lost(&self.start, SystemTime::now());
+        record.output_tail = self.listener.output_tail();
+        if let Some(file) = self.run.metrics_file {
+            file.discard();
         }
-        let kept = self.keep(&record, deadline);
-        self.deliver(&mut watch, kept, &record, deadline);
-        let patience = if execution.stop_requested { HASTE } else { READER_PATIENCE };
-        watch.finish_output(patience);
-        say(&mut watch, patience);
+        let deadline = Instant::now() + self.run.config.push_timeout;
+        self.keep_and_deliver(&record, deadline);
+    }
+
+    fn keep_and_deliver(&mut self, record: &RunRecord, deadline: Instant) {
+        let mut registry = None;
+        let kept = self.keep(record, &mut registry, deadline);
+        self.deliver(kept, record, registry, deadline);
     }
 
     /// Somebody may have removed the state folder while the job ran: what is still open of it would be written to nowhere.
     fn forget_what_vanished(&mut self) {
         if self.state.as_ref().is_some_and(|state| !state.path().is_dir()) {
             self.state = None;
-            self.was_state_opened = false;
-            self.registry = None;
+            self.open_state();
         }
         self.entry = self.entry.take().filter(journal::Entry::exists);
     }
 
     /// Records the run; into its journal file if the registry cannot take it.
-    fn keep(&mut self, record: &RunRecord, deadline: Instant) -> Kept {
+    fn keep(&mut self, record: &RunRecord, registry: &mut Option<Registry>, deadline: Instant) -> Kept {
         // A registry that stays busy must leave time to tell the gateways.
         let patience = deadline.saturating_duration_since(Instant::now()) / 2;
-        let error = match self.open_registry(Instant::now() + patience) {
-            Ok(()) => match self.remember(record, deadline) {
-                Ok(()) => return Kept::Registry,
-                Err(error) => error,
-            },
+        let Some(state) = &self.state else { return Kept::Nowhere };
+        let error = match open_registry(state, Instant::now() + patience) {
+            Ok(opened) => {
+                let registry = registry.insert(opened);
+                match remember(self.run, state, registry, record, &self.start, deadline) {
+                    Ok(()) => {
+                        if self.was_abandoned()
+                            && let Err(error) = registry.abandon(&self.start.grouping_key)
+                        {
+                            tracing::debug!("{error}");
+                        }
+                        discard(self.entry.take());
+                        return Kept::Registry;
+                    }
+                    Err(error) => error,
+                }
+            }
             Err(error) => error,
         };
-        let Some(state) = &self.state else { return Kept::Nowhere };
-        // A run that was skipped or never started has no journal file yet.
-        let entry = match self.entry.take() {
-            Some(entry) => Ok(entry),
-            None => journal::Entry::begin(state, &self.start),
+        // A run whose start could not be written down has no journal file yet.
+        let kept = match self.entry.take() {
+            Some(entry) => entry.finish(record),
+            None => journal::keep(state, &self.start, record),
         };
-        match entry.and_then(|entry| entry.finish(record)) {
+        match kept {
             Ok(()) => {
                 tracing::warn!("{error}; the result waits in {}", state.runs().display());
                 Kept::Journal
             }
             Err(journal) => {
-                tracing::warn!("{error}; journal: {journal}; this run leaves no record on this host");
+                tracing::warn!("{error}; journal: {journal}; this run could not be recorded");
                 Kept::Nowhere
             }
         }
     }
 
-    fn remember(&mut self, record: &RunRecord, deadline: Instant) -> Result<(), RegistryError> {
-        let (Some(state), Some(registry)) = (&self.state, &mut self.registry) else { return Ok(()) };
-        let now = SystemTime::now();
-        ingest_leftovers(state, registry, now);
-        let remembered = registry.remember(record, &self.start.declaration, now)?;
-        for warning in registry.take_warnings() {
-            tracing::warn!("{warning}");
-        }
-        if let Some(entry) = self.entry.take()
-            && let Err(error) = entry.discard()
-        {
-            tracing::debug!("journal: {error}");
-        }
-        if remembered.retention_due {
-            registry.set_deadline(deadline.min(Instant::now() + RETENTION_TIME));
-            let retention = settings::retention(self.config);
-            if let Err(error) = registry.retain(&retention, now, Instant::now() + RETENTION_TIME) {
-                tracing::debug!("{error}");
-            }
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, watch: &mut StopWatch, kept: Kept, record: &RunRecord, deadline: Instant) {
+    fn deliver(&mut self, kept: Kept, record: &RunRecord, registry: Option<Registry>, deadline: Instant) {
         if self.route.is_empty() {
             return;
         }
-        self.build_driver();
-        let Some(driver) = &self.driver else { return };
-        let key = &self.start.grouping_key;
-        let (clients, route) = (&mut self.clients, &self.route);
-        let deliveries = match (kept, &self.state, &mut self.registry) {
-            (Kept::Registry, Some(dir), Some(registry)) => {
-                let patience = self.config.push_timeout;
-                let mut reconciler = Reconciler::new(dir, registry, clients, BackoffPolicy::Respect, patience);
-                let work = async {
-                    // Which are due is seen from their last answer, so before the next one.
-                    let due = reconciler.due_restart_checks(&route.gateways, deadline)?;
-                    let deliveries = reconciler.deliver(key, deadline).await?;
-                    if deliveries.iter().all(Delivery::is_held) {
-                        for url in due {
-                            reconciler.check_for_restart(url, deadline).await?;
+        let driver = match Driver::new() {
+            Ok(driver) => driver,
+            Err(error) => return tracing::warn!("no event loop: {error}; delivery is left to the next run"),
+        };
+        let Self { run, start, route, state, listener, .. } = self;
+        let (key, declaration, dir) = (&start.grouping_key, &start.declaration, state.as_ref());
+        let mut clients = Clients::new(run.config);
+        let deliveries = match (kept, dir, registry) {
+            (Kept::Registry, Some(dir), Some(mut registry)) => {
+                let patience = run.config.push_timeout;
+                let deliveries = {
+                    let mut reconciler =
+                        Reconciler::new(dir, &mut registry, &mut clients, BackoffPolicy::Respect, patience);
+                    let work = async {
+                        // Which are due is seen from their last answer, so before the next one.
+                        let due = reconciler.due_restart_checks(&route.gateways, deadline)?;
+                        let deliveries = reconciler.deliver(key, deadline).await?;
+                        if deliveries.iter().all(Delivery::is_held) {
+                            for url in due {
+                                reconciler.check_for_restart(url, deadline).await?;
+                            }
+                            reconciler.flush_some(deadline).await?;
                         }
-                        reconciler.flush_some(deadline).await?;
-                    }
-                    Ok::<_, RegistryError>(deliveries)
+                        Ok::<_, RegistryError>(deliveries)
+                    };
+                    until_stopped(&driver, listener, deadline, work)
                 };
-                until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
+                if deliveries.is_none() {
+                    // A request may have been given up in the middle: what comes next has to come last.
+                    registry.set_deadline(Instant::now() + ABANDON_PATIENCE);
+                    if let Err(error) = registry.abandon(key) {
+                        tracing::debug!("{error}");
+                    }
+                }
+                deliveries
             }
-            (_, dir, _) if self.start.declaration.withdraw(record.outcome) => {
-                let everywhere = &self.start.declaration.withdraw_from;
-                let work = async { Ok(stateless::withdraw(clients, dir.as_ref(), key, everywhere, deadline).await) };
-                until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
+            _ if declaration.withdraw(record.outcome) => {
+                let everywhere = &declaration.withdraw_from;
+                let work = async { Ok(stateless::withdraw(&mut clients, dir, key, everywhere, deadline).await) };
+                until_stopped(&driver, listener, deadline, work)
             }
-            (kept, dir, _) => {
-                let state =
-                    GroupState::of_one_run(record, self.start.declaration.expectations.clone(), SystemTime::now());
-                let homes = self.start.declaration.sinks.as_deref().unwrap_or_default();
+            _ => {
+                let state = GroupState::of_one_run(record, declaration.expectations.clone(), SystemTime::now());
+                let homes = declaration.sinks.as_deref().unwrap_or_default();
                 let is_spooled = kept == Kept::Journal;
-                let run = StatelessReport { key, state: &state, homes, route, is_spooled };
-                let work = async { Ok(stateless::deliver(clients, dir.as_ref(), run, deadline).await) };
-                until_stopped(driver, watch, with_deadline(deadline, work)).flatten()
+                let report = StatelessReport { key, state: &state, homes, route, is_spooled };
+                let work = async { Ok(stateless::deliver(&mut clients, dir, report, deadline).await) };
+                until_stopped(&driver, listener, deadline, work)
             }
         };
-        if deliveries.is_none() {
-            self.note_abandoned();
-        }
         match deliveries {
             Some(Ok(deliveries)) => deliveries.iter().for_each(say_what_became),
             Some(Err(error)) => tracing::warn!("{error}; delivery is left to the next run"),
-            None if kept == Kept::Nowhere => tracing::warn!("delivery was given up, and this run is kept nowhere"),
-            None => tracing::info!("delivery was given up in time; it is owed"),
+            None if kept == Kept::Nowhere => {
+                tracing::warn!("delivery timed out, and this run could not be recorded");
+            }
+            None => tracing::info!("delivery timed out and will be retried"),
         }
     }
 }
 
-/// Prints what was held back while the streams were the job's alone.
-fn say(watch: &mut StopWatch, patience: Duration) {
-    if logging::has_held() && watch.restore_stderr() {
-        logging::release(|stderr| watch.wait_until_writable(stderr, patience));
+/// Keeps the result of a run whose reporter could not: in its journal file, for the next jobmon.
+pub(super) fn record(run: &Run<'_>, start: &Start, execution: &Execution) -> bool {
+    let Some(path) = &run.config.storage.state_dir else { return false };
+    let start = reporter::run_start(run, start, &declaration::route(run.config));
+    let record = record_of(run, &start, execution);
+    StateDir::open(path).is_ok_and(|(state, _)| journal::keep(&state, &start, &record).is_ok())
+}
+
+/// The result by its name, with what the job left of its own.
+fn record_of(run: &Run<'_>, start: &RunStart, execution: &Execution) -> RunRecord {
+    let mut record = RunRecord::new(
+        start.run_id.clone(),
+        start.grouping_key.clone(),
+        start.command.clone(),
+        execution,
+        &SuccessCodes::new(run.config.success_codes.clone()),
+    );
+    if let Some(file) = run.metrics_file {
+        let read = file.read(&start.grouping_key);
+        if let Some(warning) = read.warning {
+            tracing::warn!("{warning}");
+        }
+        // A run that did not start says nothing about its metrics.
+        record.job_metrics = Some(read.text).filter(|_| record.outcome != Outcome::Skipped);
+    }
+    record
+}
+
+fn open_registry(state: &StateDir, deadline: Instant) -> Result<Registry, RegistryError> {
+    let (registry, warnings) = Registry::open(state, deadline)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(registry)
+}
+
+fn remember(
+    run: &Run<'_>,
+    state: &StateDir,
+    registry: &mut Registry,
+    record: &RunRecord,
+    start: &RunStart,
+    deadline: Instant,
+) -> Result<(), RegistryError> {
+    let now = SystemTime::now();
+    ingest_leftovers(state, registry, now);
+    let remembered = registry.remember(record, &start.declaration, now)?;
+    for warning in registry.take_warnings() {
+        tracing::warn!("{warning}");
+    }
+    if remembered.retention_due {
+        registry.set_deadline(deadline.min(Instant::now() + RETENTION_TIME));
+        let retention = settings::retention(run.config);
+        if let Err(error) = registry.retain(&retention, now, Instant::now() + RETENTION_TIME) {
+            tracing::debug!("{error}");
+        }
+    }
+    Ok(())
+}
+
+fn discard(entry: Option<journal::Entry>) {
+    if let Some(Err(error)) = entry.map(journal::Entry::discard) {
+        tracing::debug!("journal: {error}");
     }
 }
 
@@ -218,8 +268,44 @@ fn ingest_leftovers(state: &StateDir, registry: &mut Registry, now: SystemTime) 
     }
 }
 
-async fn with_deadline<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout_at(deadline.into(), work).await.ok()
+/// Does `work` until `deadline`, or until somebody asks jobmon to stop. None if it was given up.
+fn until_stopped<T>(
+    driver: &Driver,
+    listener: &mut Listener,
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    driver.block_on(async {
+        let watched = listener.watch().ok().and_then(watched);
+        let stopped = async {
+            loop {
+                match &watched {
+                    Some(watched) => match watched.readable().await {
+                        Ok(mut ready) => ready.clear_ready(),
+                        Err(_) => std::future::pending().await,
+                    },
+                    None => std::future::pending().await,
+                }
+                match listener.is_asked_to_stop() {
+                    Some(true) => return,
+                    Some(false) => {}
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        let (mut work, mut stopped) = (pin!(tokio::time::timeout_at(deadline.into(), work)), pin!(stopped));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(done.ok()),
+            Poll::Pending => stopped.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    })
+}
+
+/// The descriptor as the runtime watches it.
+#[expect(deprecated, reason = "its unsafe successor asks for a descriptor that stays the same: an OwnedFd does")]
+fn watched(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok()
 }
 
 /// One line where a person has something to do; what is only late is not worth a mail.

@@ -10,7 +10,7 @@ use crate::registry::{Declaration, Retention};
 use crate::supervise::CommandLine;
 
 /// What this run brings along. What is wrong with its schedule was an error before if it came from a flag.
-pub(super) fn terms_of(config: &Config, route: &Route, now: SystemTime) -> Declaration {
+pub(super) fn declaration_of(config: &Config, route: &Route, now: SystemTime) -> Declaration {
     let schedule = match declaration::schedule(config, declaration::Strictness::Flags) {
         Ok((schedule, warning)) => {
             if let Some(warning) = warning {

@@ -106,6 +106,33 @@ struct Added {
     from: u64,
 }
 
+/// The end of a run's output, to be read by whichever process needs it.
+pub(super) struct Tail {
+    limit: u64,
+    ring: Option<Ring>,
+    added: [Option<Added>; 2],
+}
+
+impl Tail {
+    /// The descriptors that it takes to read it.
+    pub(super) fn fds(&self) -> Vec<RawFd> {
+        let added = self.added.iter().flatten().map(|added| added.file.as_raw_fd());
+        self.ring.iter().map(Ring::fd).chain(added).collect()
+    }
+
+    /// The end of the output so far.
+    pub(super) fn read(&self) -> Vec<u8> {
+        let piped = self.ring.as_ref().and_then(|ring| ring.read().ok()).unwrap_or_default();
+        let read = |added: &Added| added.read(self.limit);
+        match &self.added {
+            [None, Some(err)] => tail::joined(piped, read(err), self.limit),
+            [Some(out), None] => tail::joined(read(out), piped, self.limit),
+            [Some(out), Some(err)] => tail::joined(read(out), read(err), self.limit),
+            [None, None] => piped,
+        }
+    }
+}
+
 impl Capture {
     /// Begins to capture what `output` asks for; None if that is nothing. Where the machine refuses, the job goes
     /// without, and `warnings` say so.
@@ -175,12 +202,12 @@ impl Capture {
     /// Reaps a process that forwarded until the job closed its streams.
     pub(super) fn reap(&mut self) {
         for pipe in self.pipes.iter_mut().filter(|pipe| !pipe.reaped) {
-            pipe.reaped = sys::reap_if_ended(pipe.forwarder);
+            pipe.reaped = sys::take_status(pipe.forwarder).is_some();
         }
     }
 
-    /// The run is over with this exit code, or with none. Returns the end of its output, if that was asked for.
-    pub(super) fn end(&mut self, exit_code: Option<i32>, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
+    /// The run is over with this exit code, or with none: waits until the end of its output is stored.
+    pub(super) fn end(&mut self, exit_code: Option<i32>, warnings: &mut Vec<String>) {
         self.close();
         let code = exit_code.and_then(|code| u8::try_from(code).ok());
         let is_dropped = self.output.hold.as_ref().zip(code).is_some_and(|(codes, code)| codes.contains(&code));
@@ -203,16 +230,14 @@ impl Capture {
         if no_room {
             warnings.push("--quiet: no room to hold the output back, so it was passed on".to_owned());
         }
+    }
+
+    /// Where the end of the output is stored, if that was asked for.
+    pub(super) fn tail(&self) -> Option<Tail> {
         let limit = self.output.tail?;
-        let piped = self.ring.as_ref().and_then(|ring| ring.read().ok()).unwrap_or_default();
+        let copy = |added: &Option<Added>| added.as_ref().and_then(Added::copy);
         let [out, err] = &self.added;
-        let read = |added: &Option<Added>| added.as_ref().map(|added| added.read(limit)).unwrap_or_default();
-        Some(match (out, err) {
-            (None, Some(_)) => tail::joined(piped, read(err), limit),
-            (Some(_), None) => tail::joined(read(out), piped, limit),
-            (Some(_), Some(_)) => tail::joined(read(out), read(err), limit),
-            (None, None) => piped,
-        })
+        Some(Tail { limit, ring: self.ring.clone(), added: [copy(out), copy(err)] })
     }
 
     /// Waits until all output of the run is where it goes: `patience` for readers that read nothing, and no longer once
@@ -311,6 +336,7 @@ impl Pipe {
             }
             release::all_but(&keep);
             Forwarder::new(reader, out.into(), target, theirs, ring).run();
+            0
         })?;
         // Set after the other end has gone to the forwarder: each end has flags of its own.
         ours.set_nonblocking(true)?;
@@ -338,6 +364,10 @@ impl Pipe {
 }
 
 impl Added {
+    fn copy(&self) -> Option<Self> {
+        Some(Self { file: self.file.try_clone().ok()?, from: self.from })
+    }
+
     fn open(fd: RawFd, from: u64, warnings: &mut Vec<String>) -> Option<Self> {
         // The job's own descriptor is for writing alone, most likely.
         match File::open(format!("/proc/self/fd/{fd}")) {

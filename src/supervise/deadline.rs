@@ -31,7 +31,6 @@ impl Moment {
     }
 
     /// A moment at this time since boot.
-    #[cfg(test)]
     pub(super) fn at(since_boot: Duration) -> Self {
         Self(since_boot)
     }

@@ -39,6 +39,14 @@ impl Events {
         self.descriptors.as_ref().map(|descriptors| descriptors.poll.as_fd())
     }
 
+    /// From now on, something to read at `fd` is an event too, until `fd` is closed.
+    pub(super) fn watch(&self, fd: BorrowedFd<'_>) {
+        if let Some(descriptors) = &self.descriptors {
+            // What is said is heard with the next signal at the latest.
+            _ = sys::add_to_poll(descriptors.poll.as_fd(), fd);
+        }
+    }
+
     /// Takes a signal that has arrived.
     pub(super) fn next(&mut self) -> Option<Caught> {
         if let Some(caught) = self.waiting.pop_front() {

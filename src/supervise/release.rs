@@ -61,22 +61,37 @@ impl Released {
     }
 }
 
-/// Lets go of descriptors and of the working folder. The job must have been started, and for the last time.
-pub(super) fn descriptors(stderr: StandardError) -> Released {
+/// PIPE_BUF: a pipe that is writable takes so many bytes without blocking (pipe(7)).
+pub(super) const ATOMIC: usize = 4096;
+
+/// Writes to standard error; false if nobody is there to read it.
+pub(super) fn write_stderr(words: &[u8]) -> bool {
+    nix::unistd::write(sys::standard(libc::STDERR_FILENO), words).is_ok()
+}
+
+/// Lets go of standard input and output, of inherited descriptors and of the working directory. The job must have been
+/// started, and for the last time.
+pub(super) fn descriptors() {
+    sys::replace_by_null(&[0, 1]);
+    for fd in open_descriptors() {
+        sys::close_inherited(fd);
+    }
+    // The directory that the job was started in can be unmounted or removed.
+    _ = std::env::set_current_dir("/");
+}
+
+/// Lets go of standard error, as far as somebody could wait for its end.
+pub(super) fn stderr(policy: StandardError) -> Released {
     let stderr = match sys::kind(libc::STDERR_FILENO) {
-        _ if stderr == StandardError::Keep => Stderr::Kept,
+        _ if policy == StandardError::Keep => Stderr::Kept,
         None | Some(Kind::File) => Stderr::Kept,
         Some(Kind::Socket { device, inode }) if is_journal(device, inode) => Stderr::Kept,
         Some(Kind::Socket { .. }) => Stderr::Gone,
         Some(Kind::Pipe) => sys::path_descriptor(libc::STDERR_FILENO).map_or(Stderr::Gone, Stderr::Named),
     };
-    let standard: &[RawFd] = if matches!(stderr, Stderr::Kept) { &[0, 1] } else { &[0, 1, 2] };
-    sys::replace_by_null(standard);
-    for fd in open_descriptors() {
-        sys::close_inherited(fd);
+    if !matches!(stderr, Stderr::Kept) {
+        sys::replace_by_null(&[2]);
     }
-    // The folder that the job was started in can be unmounted or removed.
-    _ = std::env::set_current_dir("/");
     Released { stderr }
 }
 

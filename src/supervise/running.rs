@@ -89,12 +89,14 @@ impl Running {
         }
     }
 
-    /// Sends a signal on to the job if it was meant for it; says whether it came from the job itself.
-    pub(super) fn forward(&self, caught: &Caught) -> bool {
+    /// Sends a signal on to the job if it was meant for it and the job has not got it by itself, which only signals of
+    /// processes are asked `has_got` for; says whether it came from the job itself.
+    pub(super) fn forward(&self, caught: &Caught, has_got: impl FnOnce(&Caught) -> bool) -> bool {
         let from_job = caught.code <= 0 && tree::descends_from(caught.pid, self.pid);
         let context = Context { own_pid: Pid::own().get(), session_leader: sys::is_session_leader(), from_job };
         // Once it is reaped, the number may be another process's.
-        if self.ended.is_none() && signals::judge(caught, context) == Verdict::Forward {
+        let is_meant = self.ended.is_none() && signals::judge(caught, context) == Verdict::Forward;
+        if is_meant && !(caught.code <= 0 && has_got(caught)) {
             // The job may run as another user (sudo) or be about to end: neither is the sender's business.
             _ = sys::send_like(self.pid, caught);
         }

@@ -205,23 +205,26 @@ fn the_file_of_a_killed_jobmon_goes_with_the_next_one_and_no_other() {
     for file in metrics_files(&sandbox) {
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    killed.send(9);
-    killed.wait();
+    killed.kill_with_its_reporter();
     assert_eq!(metrics_files(&sandbox).len(), 2);
     sandbox.jobmon(["run", "-n", "next", "--", "true"]).run();
     assert_eq!(metrics_files(&sandbox).len(), 1, "the file of the run in progress stays");
 
     // A run that has no such file sees to what others left, and so does a flush.
-    alive.send(9);
-    alive.wait();
+    alive.kill_with_its_reporter();
     sandbox.jobmon(["run", "-n", "next", "--job-metrics=false", "--", "true"]).run();
     assert_eq!(metrics_files(&sandbox).len(), 0);
     let killed = start("killed-too");
-    killed.send(9);
-    killed.wait();
+    killed.kill_with_its_reporter();
     assert_eq!(metrics_files(&sandbox).len(), 1);
     sandbox.jobmon(["flush"]).run();
     assert_eq!(metrics_files(&sandbox).len(), 0);
+
+    // A reporter that outlives its supervisor takes the file along.
+    let killed = start("killed-alone");
+    killed.send(9);
+    killed.wait();
+    eventually(PATIENCE, "the file to go", || metrics_files(&sandbox).is_empty().then_some(()));
 }
 
 /// Another group has a metric of that name with another type: the gateway refuses the whole push.

@@ -9,9 +9,9 @@ use jobmon::record::Outcome;
 use crate::delivery_support::{Host, Random, runs, value};
 use crate::harness::{PATIENCE, Pushgateway, eventually};
 
-/// "a lost run … is found by the next jobmon on the host, … and counted once as `lost`"
+/// Its reporter is killed with it: "a lost run … is found by the next jobmon on the host, … and counted once as `lost`"
 #[test]
-fn a_run_whose_jobmon_is_killed_is_reported_by_the_next_one_once() {
+fn a_run_whose_processes_are_all_killed_is_reported_by_the_next_jobmon_once() {
     let host = Host::new();
     let gateway = Pushgateway::start();
     let url = gateway.url();
@@ -25,8 +25,7 @@ fn a_run_whose_jobmon_is_killed_is_reported_by_the_next_one_once() {
     eventually(PATIENCE, "the start to be announced", || {
         (value(&gateway, "victim", "script_running") == Some(1.0)).then_some(())
     });
-    victim.send(libc::SIGKILL);
-    victim.wait();
+    victim.kill_with_its_reporter();
     eventually(PATIENCE, "the job to die with its jobmon", || {
         (!fs::exists(format!("/proc/{pid}")).unwrap()).then_some(())
     });
@@ -57,8 +56,7 @@ fn a_flush_finds_lost_runs_too() {
         let entry = fs::read_dir(host.sandbox.state().join("runs")).ok()?.flatten().next()?;
         (entry.metadata().ok()?.len() > 0).then_some(())
     });
-    victim.send(libc::SIGKILL);
-    victim.wait();
+    victim.kill_with_its_reporter();
     host.flush().run();
     assert_eq!(host.outcomes("victim"), [Outcome::Lost]);
 }

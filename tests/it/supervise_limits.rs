@@ -145,10 +145,10 @@ fn a_skipped_run_is_no_failure_for_cron() {
 fn the_lock_is_free_while_the_result_is_delivered() {
     let gateway = Faults::start(Behaviour::HangAfterRequest);
     let history = History::new();
-    let options = ["--lock", "--gateway", &gateway.url(), "--push-timeout", "1000s"];
+    let options = ["-n", "locked", "--lock", "--gateway", &gateway.url(), "--push-timeout", "1000s"];
     let mut first = Running::start(&mut history.bash(&options, "echo ready"));
     eventually("the delivery", || (gateway.connections() > 0 && children(first.pid()).is_empty()).then_some(()));
-    assert_eq!(finish(&mut history.bash(&["--lock"], "echo ran")).stdout, "ran\n");
+    assert_eq!(finish(&mut history.bash(&["-n", "locked", "--lock"], "echo ran")).stdout, "ran\n");
     first.signal(libc::SIGTERM);
     assert_eq!(first.end().code(), Some(0));
 }
@@ -157,19 +157,19 @@ fn the_lock_is_free_while_the_result_is_delivered() {
 fn a_daemon_that_the_job_leaves_behind_does_not_hold_the_lock() {
     let history = History::new();
     let script = "exec 8<&0; setsid cat <&8 & echo ready $!";
-    let mut first = Running::start(&mut history.bash(&["--lock"], script));
+    let mut first = Running::start(&mut history.bash(&["-n", "locked", "--lock"], script));
     let daemon: i32 = first.greeting.parse().unwrap();
     assert_eq!(first.end().code(), Some(0));
     assert!(is_alive(daemon));
-    assert_eq!(finish(&mut history.bash(&["--lock"], "echo ran")).stdout, "ran\n");
+    assert_eq!(finish(&mut history.bash(&["-n", "locked", "--lock"], "echo ran")).stdout, "ran\n");
     kill(daemon, libc::SIGKILL);
 }
 
 #[test]
 fn a_run_that_waits_for_the_lock_starts_when_it_is_free() {
     let history = History::new();
-    let mut holder = Running::start(&mut history.bash(&["--lock"], "echo ready; read -r line"));
-    let mut child = history.bash(&["--lock", "--lock-wait", "1000s"], "exit 6").spawn().unwrap();
+    let mut holder = Running::start(&mut history.bash(&["-n", "locked", "--lock"], "echo ready; read -r line"));
+    let mut child = history.bash(&["-n", "locked", "--lock", "--lock-wait", "1000s"], "exit 6").spawn().unwrap();
     let pid = child.id() as i32;
     eventually("a run that waits", || {
         blocks(pid, libc::SIGTERM).and_then(|()| (state(pid) == Some('S')).then_some(()))
@@ -184,11 +184,11 @@ fn a_run_that_waits_for_the_lock_starts_when_it_is_free() {
 #[test]
 fn a_wait_for_the_lock_has_an_end_and_obeys_signals() {
     let history = History::new();
-    let _holder = Running::start(&mut history.bash(&["--lock"], "echo ready; read -r line"));
-    let options = ["--lock", "--lock-wait", "200ms", "--lock-exit-code", "9"];
+    let _holder = Running::start(&mut history.bash(&["-n", "locked", "--lock"], "echo ready; read -r line"));
+    let options = ["-n", "locked", "--lock", "--lock-wait", "200ms", "--lock-exit-code", "9"];
     let end = finish(&mut history.bash(&options, "echo ran"));
     assert_eq!((end.code, end.stdout.as_str()), (Some(9), ""));
-    let mut child = history.bash(&["--lock", "--lock-wait", "1000s"], "echo ran").spawn().unwrap();
+    let mut child = history.bash(&["-n", "locked", "--lock", "--lock-wait", "1000s"], "echo ran").spawn().unwrap();
     eventually("signals to be blocked", || blocks(child.id() as i32, libc::SIGTERM));
     kill(child.id() as i32, libc::SIGTERM);
     let status = eventually("the end", || child.try_wait().unwrap());

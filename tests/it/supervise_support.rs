@@ -370,10 +370,13 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// The processes that a process has started and that are still there.
+/// The processes that a process has started and that are still there, but for the reporter of a jobmon.
 pub fn children(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
+    let children = text.split_ascii_whitespace().filter_map(|child| child.parse().ok());
+    let is_reporter =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "reporter\n");
+    children.filter(|child| !is_reporter(child)).collect()
 }
 
 /// The value of a line of `/proc/PID/status`.

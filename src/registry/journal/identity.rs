@@ -18,6 +18,14 @@ pub fn new_run_id() -> RunId {
     RunId::new(format!("{}-{pid}-{start}-{:x}{count:x}", boot_id(), entropy()))
 }
 
+/// The name of the run that the process `supervisor` started at `started_at`: the same in whichever process it is asked for.
+/// Its parts are those of [`new_run_id`].
+pub fn run_id(supervisor: u32, started_at: SystemTime) -> RunId {
+    let start = start_time(supervisor).unwrap_or(0);
+    let moment = started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    RunId::new(format!("{}-{supervisor}-{start}-{moment:x}", boot_id()))
+}
+
 /// Whether the process that made `run_id` with [`new_run_id`] is alive, as far as this process can see.
 pub(super) fn is_alive(run_id: &RunId) -> bool {
     let mut parts = run_id.as_str().split('-');

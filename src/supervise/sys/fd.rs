@@ -3,7 +3,11 @@
 
 use std::ffi::{CString, c_int, c_long};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::process::Pid;
 use super::{check, errno};
@@ -205,11 +209,18 @@ pub fn poll_descriptor(members: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
         let fd = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
         let set = OwnedFd::from_raw_fd(fd);
         for member in members {
-            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
-            check(libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, member.as_raw_fd(), &raw mut event))?;
+            add_to_poll(set.as_fd(), *member)?;
         }
         Ok(set)
     }
+}
+
+/// Adds a member to a [`poll_descriptor`], until it is closed.
+pub fn add_to_poll(set: BorrowedFd<'_>, member: BorrowedFd<'_>) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+    // SAFETY: the event is a local that the kernel copies.
+    check(unsafe { libc::epoll_ctl(set.as_raw_fd(), libc::EPOLL_CTL_ADD, member.as_raw_fd(), &raw mut event) })
+        .map(drop)
 }
 
 /// Waits, for however long, until a member of a [`poll_descriptor`] is readable.
@@ -221,4 +232,50 @@ pub fn poll(set: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: room for one event, and the count says so.
     let answer = unsafe { libc::epoll_wait(set.as_raw_fd(), &raw mut event, 1, -1) };
     if answer == -1 && errno() != libc::EINTR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Two connected sockets for messages (`SOCK_SEQPACKET`: each arrives whole, and the end of one process is an end of file
+/// for the other), closed by `exec`; they never block.
+pub fn message_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: room for two numbers; two new descriptors are nobody else's.
+    unsafe {
+        check(libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()))?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+/// Sends one message; `WouldBlock` if there is no room for it.
+pub fn send_message(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: a buffer of the length given, which is only read. MSG_NOSIGNAL: nobody listening is an error, no SIGPIPE.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Takes one message; its length, 0 at the end of file.
+pub fn receive_message(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: a buffer of the length given.
+    let length = unsafe { libc::recv(socket.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    usize::try_from(length).map_err(|_| io::Error::last_os_error())
+}
+
+/// Waits until one of `fds` is readable or at its end, or `timeout` has passed (none: for ever); true if one is.
+pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> bool {
+    wait_for(fds, PollFlags::POLLIN, timeout)
+}
+
+/// Waits until `fd` takes what is written, or writing would be an error; false after `timeout`.
+pub fn wait_writable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
+    wait_for(&[fd], PollFlags::POLLOUT, Some(timeout))
+}
+
+fn wait_for(fds: &[BorrowedFd<'_>], flags: PollFlags, timeout: Option<Duration>) -> bool {
+    let mut fds: Vec<_> = fds.iter().map(|fd| PollFd::new(*fd, flags)).collect();
+    // Rounded up: what is left of a millisecond would be waited for with a busy processor.
+    let millis = timeout.map(|timeout| timeout.as_nanos().div_ceil(1_000_000));
+    let timeout = millis.map_or(PollTimeout::NONE, |millis| {
+        i32::try_from(millis).ok().and_then(|millis| PollTimeout::try_from(millis).ok()).unwrap_or(PollTimeout::MAX)
+    });
+    matches!(nix::poll::poll(&mut fds, timeout), Ok(ready) if ready > 0)
 }

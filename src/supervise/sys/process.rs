@@ -1,15 +1,16 @@
 //! Processes: their numbers, how they start and end, and what they used.
 #![expect(unsafe_code, reason = "system calls")]
 
-use std::ffi::{CStr, c_int, c_long};
+use std::ffi::{CStr, CString, c_int, c_long};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
 use super::time::boot_time;
 use super::{check, errno};
 use crate::supervise::ResourceUsage;
+use crate::supervise::signals::SignalSet;
 
 /// A process id that names one process: always positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,22 +56,23 @@ pub fn pidfd_inode(pid: Pid) -> Option<u64> {
     }
 }
 
-/// Starts a process that does `work` and ends; it inherits everything that is open, and the signal mask.
+/// Starts a process that does `work` and ends with its result as exit code; it inherits everything that is open, and the
+/// signal mask.
 ///
 /// Like all of `supervise`, for a process with one thread: with more of them, a lock that another one holds would be held
 /// for ever in the new process.
 ///
 /// # Errors
 /// There is no process to be had.
-pub fn fork_helper(work: impl FnOnce()) -> io::Result<Pid> {
+pub fn fork_helper(work: impl FnOnce() -> u8) -> io::Result<Pid> {
     // SAFETY: with one thread, the child is a whole process like its parent and may do what it likes.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            // Must not go up into frames that belong to the parent. What panics has said so on the standard error.
-            _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            // Never returns into frames that belong to the parent: a panic aborts.
+            let code = work();
             // SAFETY: `_exit` runs no handlers of the parent.
-            unsafe { libc::_exit(0) }
+            unsafe { libc::_exit(i32::from(code)) }
         }
         pid => Ok(Pid(pid)),
     }
@@ -126,15 +128,61 @@ pub fn reap(pid: Pid) {
     while unsafe { libc::waitpid(pid.0, &raw mut status, 0) } == -1 && errno() == libc::EINTR {}
 }
 
-/// Reaps a child if it has ended; true if it is no child any more.
-pub fn reap_if_ended(pid: Pid) -> bool {
+/// Takes the wait status of a child that has ended; none while it runs. A child that somebody else has reaped counts as
+/// one that ended well.
+pub fn take_status(pid: Pid) -> Option<i32> {
     let mut status = 0;
     // SAFETY: the pointer is to a local.
-    unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) != 0 }
+    (unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) } != 0).then_some(status)
 }
 
-/// Reaps every child that has ended except `keep`: as the first process of a PID namespace, orphans are ours.
-pub fn reap_orphans(keep: Option<Pid>) {
+/// Waits for the end of a child and takes its wait status; one that has not ended within `patience` is killed and not
+/// waited for any longer.
+pub fn status_within(pid: Pid, patience: Duration) -> Option<i32> {
+    let handle = handle(pid);
+    let until = boot_time().saturating_add(patience);
+    loop {
+        if let Some(status) = take_status(pid) {
+            return Some(status);
+        }
+        let left = until.saturating_sub(boot_time());
+        if left.is_zero() {
+            _ = super::send(pid, libc::SIGKILL);
+            return None;
+        }
+        match &handle {
+            Some(handle) => _ = super::wait_readable(&[handle.as_fd()], Some(left)),
+            None => super::pause(left.min(Duration::from_micros(500))),
+        }
+    }
+}
+
+/// Asks for this process to be killed when its parent ends; false if the parent has ended already.
+pub fn die_with(parent: Pid) -> bool {
+    // SAFETY: takes one number.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0, 0, 0) };
+    parent_pid() == parent.0
+}
+
+/// Leaves no core dump of this process: 1 is the size that also keeps one from being piped to a program (core(5)).
+pub fn forbid_core_dump() {
+    // SAFETY: a pointer to a local, filled in by the first call.
+    unsafe {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max.min(1);
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const limit);
+    }
+}
+
+/// Ends this process at once: no destructors, no handlers, nothing that could fail.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: takes a number.
+    unsafe { libc::_exit(code) }
+}
+
+/// Reaps every child that has ended, up to the first of `keep`: as the first process of a PID namespace, orphans are ours.
+pub fn reap_orphans(keep: &[Pid]) {
     loop {
         // SAFETY: a zeroed `siginfo_t` is valid; WNOWAIT leaves the child to be reaped by its number.
         let pid = unsafe {
@@ -146,7 +194,7 @@ pub fn reap_orphans(keep: Option<Pid>) {
             info.si_pid()
         };
         match Pid::new(pid) {
-            Some(pid) if Some(pid) != keep => reap(pid),
+            Some(pid) if !keep.contains(&pid) => reap(pid),
             _ => return,
         }
     }
@@ -242,11 +290,75 @@ pub fn is_stopped(stat_file: &CStr) -> bool {
     state.is_some_and(|&state| state == b'T' || state == b't')
 }
 
+/// Has the allocator hold what the supervisor will need while the job runs, so that no limit on memory that is reached by
+/// then can end it: memory that is freed at the end of the heap is kept for what comes (mallopt(3), M_TRIM_THRESHOLD).
+pub fn reserve_memory() {
+    const RESERVE: usize = 96 * 1024;
+    let mut reserve: Vec<u8> = Vec::new();
+    _ = reserve.try_reserve_exact(RESERVE);
+}
+
 /// Gives memory that was freed back to the kernel, where the C library can (malloc_trim(3)).
 pub fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes a number; looks after its own locks.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// The path of what the kernel says of a process's signals, for [`reception`].
+pub fn status_file(pid: Pid) -> CString {
+    CString::new(format!("/proc/{}/status", pid.0)).expect("a number has no NUL")
+}
+
+/// What `/proc/PID/status` says of signals.
+pub struct Reception {
+    /// Signals sent to the whole process (`ShdPnd`) that it has not taken.
+    pub pending: SignalSet,
+    /// Whether it is stopped, and so takes none.
+    pub is_stopped: bool,
+}
+
+/// Reads the file at `status_file` (`/proc/PID/status`); none if that cannot be read.
+pub fn reception(status_file: &CStr) -> Option<Reception> {
+    let mut text = [0_u8; 4096];
+    // SAFETY: a valid path, and a buffer of the length given.
+    let length = unsafe {
+        let fd = libc::open(status_file.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return None;
+        }
+        let length = libc::read(fd, text.as_mut_ptr().cast(), text.len());
+        libc::close(fd);
+        usize::try_from(length).ok()?
+    };
+    reception_in(text.get(..length)?)
+}
+
+fn reception_in(status: &[u8]) -> Option<Reception> {
+    let field = |name: &[u8]| {
+        let mut lines = status.split(|&byte| byte == b'\n');
+        lines.find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
+    };
+    let pending = std::str::from_utf8(field(b"ShdPnd:")?).ok()?;
+    let pending = SignalSet::from_bits(u64::from_str_radix(pending, 16).ok()?);
+    let is_stopped = field(b"State:").is_some_and(|state| matches!(state.first(), Some(b'T' | b't')));
+    Some(Reception { pending, is_stopped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_of_signals_for_the_process_is_read_and_not_that_of_a_thread() {
+        let status = b"Name:\tState: (x)\nState:\tT (stopped)\nSigQ:\t0/1\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000004002\n";
+        let Reception { pending, is_stopped } = reception_in(status).unwrap();
+        assert!(is_stopped && pending.contains(2) && pending.contains(15) && !pending.contains(1));
+        assert!(!reception_in(&status.map(|byte| if byte == b'T' { b'S' } else { byte })).unwrap().is_stopped);
+        assert!(reception_in(b"State:\tS (sleeping)\n").is_none());
+        assert!(reception(c"/proc/self/status").is_some_and(|seen| !seen.is_stopped));
+        assert!(reception(c"/proc/0/status").is_none());
     }
 }

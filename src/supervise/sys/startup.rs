@@ -95,3 +95,29 @@ pub fn environment() -> Vec<&'static CStr> {
     }
     entries
 }
+
+/// Gives this process another name, in `/proc/PID/comm` and as its whole command line: what looks for the job or for
+/// jobmon by name does not find it.
+pub fn rename_process(name: &CStr) {
+    // SAFETY: a valid C string, of which the kernel copies the first 15 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    let argv = ARGV.load(Ordering::Relaxed);
+    if argv.is_null() {
+        return;
+    }
+    let argc = usize::try_from(ARGC.load(Ordering::Relaxed)).unwrap_or(0);
+    // SAFETY: the kernel laid out `argc` NUL-terminated strings one after the other in writable memory of this process, and
+    // nothing refers to them any more. The last byte stays the NUL that it is: with anything else there the kernel would
+    // read on into the environment.
+    unsafe {
+        let (Some(first), Some(last)) = (argv.as_ref(), argc.checked_sub(1).and_then(|last| argv.add(last).as_ref()))
+        else {
+            return;
+        };
+        let length = (*last).offset_from(*first) as usize + libc::strlen(*last);
+        let name = name.to_bytes();
+        for offset in 0..length {
+            ptr::write_volatile(first.add(offset), name.get(offset).map_or(0, |byte| *byte as c_char));
+        }
+    }
+}

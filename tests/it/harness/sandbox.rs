@@ -352,6 +352,16 @@ impl Expected {
 }
 
 impl Running {
+    /// Kills it and its reporter, as a power cut or a SIGKILL to the whole control group does.
+    pub fn kill_with_its_reporter(self) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        let reporter = eventually(PATIENCE, "a reporter", || process::reporter_of(pid));
+        // SAFETY: numbers only; the reporter was just seen to be a child of this test's own process.
+        unsafe { libc::kill(reporter, libc::SIGKILL) };
+        self.send(libc::SIGKILL);
+        self.wait();
+    }
+
     /// Its process number.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
