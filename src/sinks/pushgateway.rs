@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
@@ -44,7 +45,7 @@ pub use path::RawKey;
 pub use scrape::GroupLookup;
 pub use tls::{ClientCertificate, Tls};
 
-use answer::{Question, Reply, classify, describe_body, family_names, poison_of_scrape, retry_after};
+use answer::{Question, Reply, classify, describe_body, family_names, http_date, poison_of_scrape, retry_after};
 use body::TrackedBody;
 use failure::{Circumstances, outage_of, timed_out};
 
@@ -435,7 +436,7 @@ impl Client {
             status,
             content_type: content_type.to_ascii_lowercase(),
             location: String::from_utf8_lossy(&self.redact(location.into_bytes())).into_owned(),
-            retry_after: retry_after(&retry, now()),
+            retry_after: retry_after(&retry, SystemTime::now()),
             body,
         })
     }
@@ -541,8 +542,7 @@ impl Incoming<'_> {
 
     /// What the server's clock says.
     fn date(&self) -> Option<SystemTime> {
-        // Written in the same form as the header that this function is for.
-        retry_after(&self.header(DATE), 0).map(|since| SystemTime::UNIX_EPOCH + since)
+        http_date(&self.header(DATE))
     }
 
     /// The next piece of the body, `None` at its end.
@@ -591,7 +591,7 @@ impl Incoming<'_> {
             status,
             content_type,
             location: String::from_utf8_lossy(&self.client.redact(location.into_bytes())).into_owned(),
-            retry_after: retry_after(&retry, now()),
+            retry_after: retry_after(&retry, SystemTime::now()),
             body,
         };
         if let Some(poison) = poison_of_scrape(&received.reply()) {
@@ -700,7 +700,7 @@ fn headers(gateway: &Endpoint, secrets: &mut Vec<String>) -> Result<HeaderMap, S
         }
         Some(Credentials::Basic { user, password }) => {
             remember(secrets, password.expose());
-            let encoded = path::base64_standard(format!("{user}:{}", password.expose()).as_bytes());
+            let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
             let value = sensitive(&Secret::new(format!("Basic {encoded}")), secrets);
             remember(secrets, &encoded);
             headers.insert(AUTHORIZATION, value.expect("base64 is a valid header value"));
@@ -736,10 +736,6 @@ fn environment_names_a_proxy() -> bool {
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl SetupError {

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::complaint::{self, Complaint, ComplaintKind};
 use super::path::RawKey;
@@ -367,28 +369,18 @@ pub fn describe_body(reply: &Reply<'_>) -> String {
     }
 }
 
-/// `Retry-After`: seconds, or a date as RFC 9110 prefers it (`Sun, 06 Nov 1994 08:49:37 GMT`); `now` in seconds since 1970.
-pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+/// `Retry-After`: seconds, or a date.
+pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    match text.trim().parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => http_date(text).map(|date| date.duration_since(now).unwrap_or_default()),
     }
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let day: i64 = words.next()?.parse().ok()?;
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let name = words.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)? as i64 + 1;
-    let year: i64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = words.next()?.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    // Days from the civil calendar, years beginning in March (Howard Hinnant, "chrono-compatible low-level algorithms").
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let era = shifted_year / 400;
-    let year_of_era = shifted_year - era * 400;
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
-    let at = days * 86_400 + hour * 3_600 + minute * 60 + second;
-    Some(Duration::from_secs(u64::try_from(at).ok()?.saturating_sub(now)))
+}
+
+/// A date as RFC 9110 prefers it: `Sun, 06 Nov 1994 08:49:37 GMT`, which RFC 2822 allows too.
+pub fn http_date(text: &str) -> Option<SystemTime> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    PARSER.parse_timestamp(text.trim()).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]
@@ -546,7 +538,8 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        let now = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
+        let then = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(then);
         let check = |text: &str, expected: Option<u64>| {
             assert_eq!(retry_after(text, now), expected.map(Duration::from_secs), "{text}");
         };
@@ -554,7 +547,7 @@ mod tests {
         check(" 0 ", Some(0));
         check("Sun, 06 Nov 1994 08:49:37 GMT", Some(0));
         check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60));
-        check("Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000 - now));
+        check("Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000 - then));
         check("Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
         check("-5", None);
         check("soon", None);
