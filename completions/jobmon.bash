@@ -61,6 +61,12 @@ _jobmon() {
             jobmon__subcmd__cron,restore)
                 cmd="jobmon__subcmd__cron__subcmd__restore"
                 ;;
+            jobmon__subcmd__cron,run-parts)
+                cmd="jobmon__subcmd__cron__subcmd__run__subcmd__parts"
+                ;;
+            jobmon__subcmd__cron,scan)
+                cmd="jobmon__subcmd__cron__subcmd__scan"
+                ;;
             jobmon__subcmd__cron,unwrap)
                 cmd="jobmon__subcmd__cron__subcmd__unwrap"
                 ;;
@@ -423,7 +429,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__cron)
-            opts="-v -h --config --verbose --help wrap unwrap restore"
+            opts="-v -h --config --verbose --help scan wrap unwrap restore run-parts"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -449,6 +455,62 @@ _jobmon() {
             case "${prev}" in
                 --user)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jobmon__subcmd__cron__subcmd__run__subcmd__parts)
+            opts="-a -v -h --report --arg --config --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --arg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jobmon__subcmd__cron__subcmd__scan)
+            opts="-v -h --check --system --daemon --format --state-dir --config --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --daemon)
+                    COMPREPLY=($(compgen -W "debian cronie systemd-cron busybox supercronic" -- "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 --state-dir)
@@ -505,7 +567,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__cron__subcmd__wrap)
-            opts="-v -h --user --all --system --daemon --only --skip --apply --jobmon --fallback --state-dir --config --verbose --help"
+            opts="-v -h --user --all --system --daemon --only --skip --apply --jobmon --fallback --keep-lines --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -282,12 +282,27 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l state-dir -d 'F
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -f -a "wrap" -d 'Put jobmon in front of the jobs of crontabs'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -f -a "unwrap" -d 'Take jobmon away from the jobs that "jobmon cron wrap" put it in front of'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from wrap unwrap restore" -f -a "restore" -d 'Put back what crontabs were before jobmon changed them'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "scan" -d 'List every job that this host starts by itself: who watches it, and whether it will run at all'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "wrap" -d 'Put jobmon in front of the jobs of crontabs'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "unwrap" -d 'Take jobmon away from the jobs that "jobmon cron wrap" put it in front of'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "restore" -d 'Put back what crontabs were before jobmon changed them'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "run-parts" -d 'Run the scripts of a directory as run-parts does, each as a job of its own'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l daemon -d 'Program that reads the crontabs [default: the one of this host]' -r -f -a "debian\t'Debian\'s and Ubuntu\'s cron'
+cronie\t'cronie, the cron of Fedora, RHEL, Arch and openSUSE'
+systemd-cron\t'systemd-cron'
+busybox\t'crond of busybox, the cron of Alpine'
+supercronic\t'supercronic, a cron for containers'"
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l format -d 'Output format' -r -f -a "table\t'A table for people'
+json\t'One JSON document'"
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l check -d 'Exit with 1 if a job will not run, and show such jobs only'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l system -d 'Read a user in each line of the files, as in /etc/crontab'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l user -d 'Crontab of this user, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l daemon -d 'Program that reads the crontabs [default: the one of this host]' -r -f -a "debian\t'Debian\'s and Ubuntu\'s cron'
 cronie\t'cronie, the cron of Fedora, RHEL, Arch and openSUSE'
@@ -303,6 +318,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subc
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l system -d 'Read a user in each line, as in /etc/crontab'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l apply -d 'Make the changes'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l fallback -d 'Write lines that run the job also where jobmon is not installed'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l keep-lines -d 'Leave the lines of jobs as they are: make jobmon-sh their shell, and name each job in lines above it'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l user -d 'Crontab of this user, repeatable' -r
@@ -327,6 +343,11 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subc
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l apply -d 'Make the changes'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from run-parts" -s a -l arg -d 'Argument for each script, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from run-parts" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from run-parts" -l report -d 'Print the name of each script that prints something'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from run-parts" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from run-parts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and not __fish_seen_subcommand_from rules dashboard scrape-config alertmanager nginx systemd recipe man completions" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and not __fish_seen_subcommand_from rules dashboard scrape-config alertmanager nginx systemd recipe man completions" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and not __fish_seen_subcommand_from rules dashboard scrape-config alertmanager nginx systemd recipe man completions" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -1,5 +1,6 @@
 //! One straight-line function for each subcommand.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ mod doctor;
 mod flush;
 mod generate;
 mod history;
+mod jobmon_sh;
 mod list;
 mod logs;
 mod push;
@@ -28,7 +30,11 @@ pub use crate::logging::start_logging;
 
 /// The program: parses the command line and runs the command that it names.
 pub fn main() -> ExitCode {
-    match cli::parse(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if jobmon_sh::is_called(&arguments) {
+        return jobmon_sh::run(&arguments);
+    }
+    match cli::parse(arguments) {
         Ok(invocation) => dispatch(invocation),
         Err(Ending::Information(text)) => print(&text, ExitCode::SUCCESS),
         Err(Ending::Nothing(text)) => {

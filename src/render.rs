@@ -6,6 +6,7 @@
 pub mod configuration;
 pub mod findings;
 pub mod history;
+pub mod jobs;
 mod labels;
 pub mod listing;
 pub mod status;

@@ -17,10 +17,13 @@ pub mod crontab;
 pub mod daemon;
 pub mod fields;
 pub mod host;
+pub mod keep_lines;
 pub mod names;
 pub mod others;
 pub mod packages;
 pub mod plan;
+pub mod run_parts;
+pub mod scan;
 pub mod wrapped;
 
 pub use crontab::{Crontab, Job, Kind, Layout};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::history::Format;
 use super::settings::StateArgs;
 
 /// Find the jobs of crontabs, put jobmon in front of them, and take it away again
@@ -21,9 +22,70 @@ pub struct CronArgs {
 #[derive(Subcommand, Clone, Debug)]
 #[allow(missing_docs, reason = "a comment at a variant would replace the help text of its arguments' type")]
 pub enum Cron {
+    Scan(Box<ScanArgs>),
     Wrap(Box<WrapArgs>),
     Unwrap(Box<UnwrapArgs>),
     Restore(Box<RestoreArgs>),
+    RunParts(RunPartsArgs),
+}
+
+/// List every job that this host starts by itself: who watches it, and whether it will run at all
+///
+/// Root sees /etc/crontab, /etc/cron.d, the crontabs of all users, /etc/anacrontab, the scripts in directories that are
+/// given to run-parts, and the timers of systemd; everybody else sees what is his own. STATE is the last result for a
+/// job that jobmon watches, the other tool that watches it, or the reason why it will not run: jobmon knows which program
+/// reads the crontabs and what that one ignores.
+///
+/// Exit code: 0; 1 if a crontab could not be read, or with --check if a job will not run; 125 for bad usage.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(after_help = "Example: jobmon cron scan --check")]
+pub struct ScanArgs {
+    /// Crontab files [default: everything]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Exit with 1 if a job will not run, and show such jobs only
+    #[arg(long)]
+    pub check: bool,
+
+    /// Read a user in each line of the files, as in /etc/crontab
+    #[arg(long)]
+    pub system: bool,
+
+    /// Program that reads the crontabs [default: the one of this host]
+    #[arg(long, value_name = "DAEMON", value_enum)]
+    pub daemon: Option<DaemonName>,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+
+    /// Where the registry is.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// Run the scripts of a directory as run-parts does, each as a job of its own
+///
+/// The same scripts in the same order as run-parts(8), with the same words on standard error for those that fail. The job
+/// of a script is named after the directory and the script, such as "cron.daily-logrotate". Exit code: 0; 1 if a script
+/// failed or the directory cannot be read; 125 for bad usage.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(after_help = "Example: jobmon cron run-parts --report /etc/cron.daily")]
+pub struct RunPartsArgs {
+    /// The directory
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+
+    /// Print the name of each script that prints something
+    #[arg(long)]
+    pub report: bool,
+
+    /// Argument for each script, repeatable
+    #[arg(short, long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub arg: Vec<std::ffi::OsString>,
 }
 
 /// Which crontabs are meant.
@@ -123,6 +185,13 @@ pub struct WrapArgs {
     /// Write lines that run the job also where jobmon is not installed
     #[arg(long)]
     pub fallback: bool,
+
+    /// Leave the lines of jobs as they are: make jobmon-sh their shell, and name each job in lines above it
+    ///
+    /// For lines that would become too long, and for mail that is sorted by its subject. jobmon-sh is jobmon by another name
+    /// and has to be beside it.
+    #[arg(long, conflicts_with = "fallback")]
+    pub keep_lines: bool,
 
     /// Where backups are kept.
     #[command(flatten)]

@@ -1,7 +1,10 @@
 //! `jobmon cron`: crontabs are found, planned, shown and changed.
 
 mod edit;
+mod run_parts;
+mod scan;
 mod sources;
+mod timers;
 
 use std::process::ExitCode;
 
@@ -11,8 +14,10 @@ use crate::config::Config;
 /// Does what was asked for.
 pub fn run(args: &CronArgs, config: &Config) -> ExitCode {
     match &args.what {
+        Cron::Scan(args) => scan::run(args, config),
         Cron::Wrap(args) => edit::wrap(args, config),
         Cron::Unwrap(args) => edit::unwrap(args, config),
         Cron::Restore(args) => edit::restore(args, config),
+        Cron::RunParts(args) => run_parts::run(args),
     }
 }

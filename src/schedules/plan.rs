@@ -7,7 +7,7 @@ use super::crontab::{Crontab, Job, Kind, Layout};
 use super::daemon::Percent;
 use super::fields::When;
 use super::names::{self, Candidate};
-use super::{others, wrapped};
+use super::{keep_lines, others, wrapped};
 use crate::naming;
 
 /// How lines are wrapped.
@@ -73,7 +73,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn excludes(&self, name: &str) -> Option<String> {
+    pub(super) fn excludes(&self, name: &str) -> Option<String> {
         let is_in = |names: &[String]| names.iter().any(|other| other == name);
         match () {
             () if is_in(&self.skip) => Some("skipped, as --skip says".to_owned()),
@@ -83,7 +83,7 @@ impl Selection {
     }
 
     /// Whether the job was named one by one.
-    fn names(&self, name: &str) -> bool {
+    pub(super) fn names(&self, name: &str) -> bool {
         self.only.iter().any(|other| other == name)
     }
 }
@@ -115,9 +115,18 @@ pub fn candidates(crontab: &Crontab, file: Option<&str>, owner: Option<&str>) ->
             let above = above.filter(|line| matches!(line.kind, Kind::Comment));
             above.and_then(|line| names::from_comment(crontab.bytes(&line.range))).or_else(|| trailing_comment(command))
         };
+        // Of the lines above, those below the last job are this one's.
+        let by_variable = || {
+            let own = crontab.lines[..line].iter().rev().take_while(|line| !matches!(line.kind, Kind::Job(_)));
+            let mut names = own.filter_map(|line| match &line.kind {
+                Kind::Variable { name, value } if name == "JOBMON_NAME" && !value.is_empty() => Some(value.clone()),
+                _ => None,
+            });
+            names.next().filter(|_| is_jobmon_sh(crontab.shell(line)))
+        };
         let shell_line = crontab.command_line(job);
         Candidate {
-            fixed: wrapped.as_ref().map(|wrapped| wrapped.name.clone()).or_else(comment),
+            fixed: wrapped.as_ref().map(|wrapped| wrapped.name.clone()).or_else(by_variable).or_else(comment),
             named: naming::of_line(shell_line.as_ref()),
             file: file.map(str::to_owned),
             user: job.user.as_ref().map(|user| crontab.words(user)).or_else(|| owner.map(str::to_owned)),
@@ -154,14 +163,11 @@ pub fn wrap(crontab: &Crontab, layout: Layout, names: &[String], style: &Style, 
         if let Some(reason) = obstacle(crontab, line, job, selection.names(name)) {
             return (Action::Keep(reason), None);
         }
-        let zone = crontab.variable(line, "CRON_TZ").filter(|_| crontab.daemon().obeys_cron_tz());
-        let delay = crontab.variable(line, "RANDOM_DELAY").filter(|_| crontab.daemon().obeys_random_delay());
-        let minutes = delay.and_then(|minutes| minutes.trim().parse::<u32>().ok()).filter(|minutes| *minutes > 0);
         let wrapping = wrapped::Wrapping {
             jobmon: style.jobmon.clone(),
             name: name.to_owned(),
-            timezone: zone.filter(|zone| expected.is_some() && !zone.is_empty()).map(str::to_owned),
-            grace: minutes.filter(|_| expected.is_some()).map(|minutes| format!("{minutes}m")),
+            timezone: timezone(crontab, line).filter(|_| expected.is_some()),
+            grace: grace(crontab, line).filter(|_| expected.is_some()),
             schedule: expected,
             shell: crontab.shell(line).to_owned(),
             fallback: style.fallback,
@@ -170,8 +176,29 @@ pub fn wrap(crontab: &Crontab, layout: Layout, names: &[String], style: &Style, 
     })
 }
 
+/// In which zone a line's fields are read, where that is not the machine's.
+pub(super) fn timezone(crontab: &Crontab, line: usize) -> Option<String> {
+    let zone = crontab.variable(line, "CRON_TZ").filter(|_| crontab.daemon().obeys_cron_tz());
+    zone.filter(|zone| !zone.is_empty()).map(str::to_owned)
+}
+
+/// How late a line's command may be started.
+pub(super) fn grace(crontab: &Crontab, line: usize) -> Option<String> {
+    let delay = crontab.variable(line, "RANDOM_DELAY").filter(|_| crontab.daemon().obeys_random_delay())?;
+    let minutes = delay.trim().parse::<u32>().ok().filter(|minutes| *minutes > 0)?;
+    Some(format!("{minutes}m"))
+}
+
+/// Whether a shell is jobmon by its other name.
+pub fn is_jobmon_sh(shell: &str) -> bool {
+    shell.rsplit('/').next() == Some("jobmon-sh")
+}
+
 /// Plans to take jobmon away from the jobs of a crontab.
 pub fn unwrap(crontab: &Crontab, layout: Layout, names: &[String], selection: &Selection) -> Plan {
+    if keep_lines::has_lines(crontab) {
+        return unwrap_lines(crontab, names);
+    }
     build(crontab, layout, names, |_, job, name| {
         if let Some(reason) = selection.excludes(name) {
             return (Action::Keep(reason), None);
@@ -181,6 +208,16 @@ pub fn unwrap(crontab: &Crontab, layout: Layout, names: &[String], selection: &S
             None => (Action::Keep("not wrapped".to_owned()), None),
         }
     })
+}
+
+/// The lines in front of all jobs go, because each holds for the jobs below it too.
+fn unwrap_lines(crontab: &Crontab, names: &[String]) -> Plan {
+    let decisions = crontab.jobs().zip(names).map(|((line, job), name)| {
+        let is_ours = is_jobmon_sh(crontab.shell(line)) && crontab.variable(line, "JOBMON_NAME") == Some(name);
+        let action = if is_ours { Action::Unwrap } else { Action::Keep("not wrapped".to_owned()) };
+        Decision { line: line + 1, name: name.clone(), command: crontab.command_line(job), action }
+    });
+    Plan { decisions: decisions.collect(), text: keep_lines::without_lines(crontab), refused: None }
 }
 
 /// The command after its guards begins here.
@@ -207,7 +244,7 @@ fn with_schedule(command: &[u8], range: std::ops::Range<usize>, schedule: Option
 const SHELLS: [&str; 9] = ["sh", "dash", "ash", "bash", "ksh", "ksh93", "mksh", "zsh", "rbash"];
 
 /// Why a job cannot be wrapped, if it cannot.
-fn obstacle(crontab: &Crontab, line: usize, job: &Job, is_named: bool) -> Option<String> {
+pub(super) fn obstacle(crontab: &Crontab, line: usize, job: &Job, is_named: bool) -> Option<String> {
     let command = crontab.command_line(job);
     if command.trim().is_empty() {
         return Some("no command".to_owned());
@@ -219,7 +256,7 @@ fn obstacle(crontab: &Crontab, line: usize, job: &Job, is_named: bool) -> Option
     }
     let shell = crontab.shell(line);
     let shell_name = shell.rsplit('/').next().unwrap_or_default();
-    if shell_name == "jobmon-sh" {
+    if is_jobmon_sh(shell) {
         return Some("runs under jobmon-sh".to_owned());
     }
     if !shell.starts_with('/') {
@@ -274,7 +311,7 @@ fn build(
             let longest = crontab.daemon().longest_command();
             if length > longest && replacement.len() > old {
                 action = Action::Keep(format!(
-                    "would have {length} bytes, and {} takes {longest}: use jobmon-sh for it",
+                    "would have {length} bytes, and {} takes {longest}: wrap the file with --keep-lines",
                     crontab.daemon().title()
                 ));
             } else {

@@ -13,7 +13,7 @@ use crate::commands::{bad_usage, complain, print_bytes};
 use crate::config::Config;
 use crate::schedules::apply::{self, Backup, Backups, Lock, Origin};
 use crate::schedules::plan::{self, Action, Plan, Selection, Style};
-use crate::schedules::wrapped;
+use crate::schedules::{keep_lines, wrapped};
 use crate::text::one_line;
 
 /// What a command does to crontabs, in the words of what it prints.
@@ -35,13 +35,17 @@ pub fn wrap(args: &WrapArgs, config: &Config) -> ExitCode {
     };
     let style = Style { jobmon, fallback: args.fallback };
     let selection = selection(&args.jobs);
-    let plan =
-        |source: &Source, names: &[String]| plan::wrap(&source.crontab, source.layout, names, &style, &selection);
+    let jobmon_sh = format!("{}-sh", style.jobmon);
+    let plan = |source: &Source, names: &[String]| match args.keep_lines {
+        true => keep_lines::wrap(&source.crontab, source.layout, names, &jobmon_sh, &selection),
+        false => plan::wrap(&source.crontab, source.layout, names, &style, &selection),
+    };
     if is_filter(&args.crontabs.paths) {
         return filter(sources::standard_input(&args.crontabs), plan);
     }
     let sources = sources::collect(&args.crontabs);
-    if let Err(reason) = sources.read.iter().try_for_each(|source| can_be_run(&style.jobmon, source)) {
+    let program = if args.keep_lines { &jobmon_sh } else { &style.jobmon };
+    if let Err(reason) = sources.read.iter().try_for_each(|source| can_be_run(program, source)) {
         return bad_usage(&reason);
     }
     let names = sources::name(&sources.read, false);

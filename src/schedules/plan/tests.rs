@@ -108,7 +108,6 @@ fn lines_that_stay_as_they_are() {
         "SHELL=/usr/bin/fish: only sh, dash, ash, bash, ksh, mksh and zsh take a quoted line as it is",
     );
     debian("SHELL=\"/a b/sh\"\n* * * * * a", "SHELL=/a b/sh has characters that would have to be quoted");
-    debian("SHELL=/usr/bin/jobmon-sh\n* * * * * a", "runs under jobmon-sh");
     debian("* * * * * /usr/local/bin/jobmon run -n x -- a", "starts jobmon itself");
     debian("* * * * * cd /a && jobmon run -- a", "starts jobmon itself");
     debian("* * * * * chronic a", "monitored by chronic already; --only with its name wraps it all the same");
@@ -119,7 +118,15 @@ fn lines_that_stay_as_they_are() {
         "% means one thing to version 1 of systemd-cron and another to version 2",
     );
     let long = format!("* * * * * {}", "x".repeat(900));
-    debian(&long, "would have 1068 bytes, and Debian's cron takes 998: use jobmon-sh for it");
+    debian(&long, "would have 1068 bytes, and Debian's cron takes 998: wrap the file with --keep-lines");
+}
+
+#[test]
+fn what_runs_under_jobmon_sh_is_not_wrapped_once_more() {
+    let text = b"SHELL=/usr/bin/jobmon-sh\n* * * * * a\n";
+    let plan = plan_wrap(text, Daemon::Debian, Layout::User, &Selection::default());
+    assert_eq!(plan.decisions[0].action, Action::Keep("runs under jobmon-sh".to_owned()));
+    assert_eq!(plan.text, text);
 }
 
 #[test]
@@ -215,5 +222,43 @@ proptest::proptest! {
             let again = wrap(&wrapped, layout, &named(&wrapped), &style, &Selection::default());
             proptest::prop_assert_eq!(again.text, plan.text);
         }
+    }
+}
+
+fn plan_lines(text: &[u8], selection: &Selection) -> Plan {
+    let crontab = Crontab::parse(text.to_vec(), Daemon::Debian, Layout::User);
+    keep_lines::wrap(&crontab, Layout::User, &named(&crontab), "/usr/bin/jobmon-sh", selection)
+}
+
+#[test]
+fn lines_of_jobs_may_stay_as_they_are() {
+    let text = "MAILTO=x\n0 1 * * * a 'b'\nSHELL=/bin/bash\n@reboot c\n0 3 * * * chronic d\n0 4 * * * e\n";
+    let wrapped = "MAILTO=x\nSHELL=/usr/bin/jobmon-sh\nJOBMON_SHELL=/bin/sh\nJOBMON_NAME=a\nJOBMON_SCHEDULE=\"0 1 * * *\"\n\
+                   0 1 * * * a 'b'\nSHELL=/bin/bash\nSHELL=/usr/bin/jobmon-sh\nJOBMON_SHELL=/bin/bash\nJOBMON_NAME=c\n\
+                   JOBMON_SCHEDULE=\"\"\n@reboot c\nJOBMON_NAME=\"\"\n0 3 * * * chronic d\nJOBMON_NAME=e\n\
+                   JOBMON_SCHEDULE=\"0 4 * * *\"\n0 4 * * * e\n";
+    let all = Selection::default();
+    let plan = plan_lines(text.as_bytes(), &all);
+    assert_eq!((plan.refused, String::from_utf8(plan.text).unwrap()), (None, wrapped.to_owned()));
+    assert!(!plan_lines(wrapped.as_bytes(), &all).is_change());
+    let edited = wrapped.replace("0 4 * * * e", "30 4 * * * e");
+    let expected = edited.replace("\"0 4 * * *\"", "\"30 4 * * *\"");
+    assert_eq!(String::from_utf8(plan_lines(edited.as_bytes(), &all).text).unwrap(), expected);
+    assert_eq!(plan_unwrap(wrapped.as_bytes(), Daemon::Debian, Layout::User).text, text.as_bytes());
+    // What somebody has written himself is his.
+    let own = "JOBMON_NAME=x\n0 1 * * * jobmon run -- a\n";
+    assert_eq!(plan_lines(own.as_bytes(), &all).refused.as_deref(), Some("sets variables of jobmon itself"));
+    assert_eq!(plan_unwrap(own.as_bytes(), Daemon::Debian, Layout::User).text, own.as_bytes());
+}
+
+proptest::proptest! {
+    #[test]
+    fn lines_in_front_go_as_they_came(lines in proptest::collection::vec(lines(), 1..8)) {
+        let text = lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect::<Vec<u8>>();
+        let plan = plan_lines(&text, &Selection::default());
+        proptest::prop_assert!(plan.refused.as_ref().is_none_or(|reason| reason.contains("refuses the whole file")), "{:?}", plan.refused);
+        let crontab = Crontab::parse(plan.text.clone(), Daemon::Debian, Layout::User);
+        proptest::prop_assert_eq!(keep_lines::without_lines(&crontab), text);
+        proptest::prop_assert_eq!(plan_lines(&plan.text, &Selection::default()).text, plan.text);
     }
 }
