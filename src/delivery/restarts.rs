@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::reconciler::Reconciler;
-use super::send::{Failure, fair_share, no_answer};
+use super::send::{Failure, no_answer};
 use crate::destination::Sink;
 use crate::registry::{RegistryError, RestartCheck};
 
@@ -30,25 +30,6 @@ impl Reconciler<'_> {
             }
         }
         Ok(due)
-    }
-
-    /// While a job runs, connects to the sinks that its result will be sent to, except those that are backing off: names
-    /// are resolved, connections made and certificates judged then, and the connections are kept for the result.
-    ///
-    /// The answer is ignored: what counts is the answer to the result.
-    pub async fn preconnect(&mut self, homes: &[Sink], deadline: Instant) -> Result<(), RegistryError> {
-        for (done, home) in homes.iter().enumerate() {
-            if self.backing_off(home, deadline)?.is_some() {
-                continue;
-            }
-            let share = fair_share(deadline, homes.len() - done);
-            if let Ok(client) = self.clients.get(home)
-                && let Err(outage) = client.connect(share).await
-            {
-                tracing::debug!("{home}: {outage}");
-            }
-        }
-        Ok(())
     }
 
     fn is_restart_check_due(

@@ -156,7 +156,7 @@ fn a_run_without_a_registry_is_pushed_and_leaves_one_copy() {
     let urls = gateways.each_ref().map(Pushgateway::url);
     let run = || {
         let run = host.run(&[&urls[0], &urls[1]], "job", &["--spread", "first"], &["true"]);
-        run.env("JOBMON_STATE_DIR", file.join("below")).stderr_contains("this run leaves no record on this host").run()
+        run.env("JOBMON_STATE_DIR", file.join("below")).stderr_contains("this run could not be recorded").run()
     };
     gateways[0].kill();
     run();
@@ -316,7 +316,7 @@ fn a_read_only_state_folder_is_said_once_and_the_run_is_pushed() {
     let running = host.run(&[&gateway.url()], "job", &[], &["sh", "-c", "exit 7"]).code(7).any_stderr().spawn();
     let output = running.wait();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("this run leaves no record on this host"), "{said}");
+    assert!(said.contains("this run could not be recorded"), "{said}");
     assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
     assert_eq!(runs(&gateway, "job")["success"], 1.0, "what the gateway remembers stays");
     match &disk {

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::delivery_support::{Host, runs, value};
-use crate::harness::faults::{self, Behaviour, BlackHole, Faults, Refused, Request};
+use crate::harness::faults::{self, Behaviour, BlackHole, Faults, Refused};
 use crate::harness::sandbox::{Ending, Output, Run};
 use crate::harness::{PATIENCE, Pushgateway, eventually};
 
@@ -146,50 +146,6 @@ fn a_start_that_hangs_costs_the_end_no_more_time() {
     // Half of the time once more is what it would be if the two were added up.
     assert!(after < timeout * 3 / 2, "{after:?}");
     assert_eq!(host.owed(), [format!("push {}", server.url())]);
-}
-
-/// What a run asks the server, the job of which goes on until there was a request.
-fn requests_of_a_run(host: &Host, server: &Faults) -> Vec<Request> {
-    let before = server.requests().len();
-    let script = host.sandbox.script("job.sh", JOB);
-    let run = host.run(&[&server.url()], "job", &[], &[script.to_str().unwrap()]);
-    let running = run.code(7).stdout("out\n").stderr("err\n").spawn();
-    eventually(PATIENCE, "a request", || (server.requests().len() > before).then_some(()));
-    fs::write(host.sandbox.path("go"), "").unwrap();
-    running.wait();
-    server.requests().split_off(before)
-}
-
-/// "work that can be done while the job runs is done then": the result goes out on a connection that is there by then. A
-/// machine that has too much to do leaves that out, so that it may take more than one run to see it.
-#[test]
-fn the_connection_for_the_result_is_made_while_the_job_runs() {
-    let nothing = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    eventually(PATIENCE, "a run that had the time", || {
-        let server = Faults::start(Behaviour::KeepAlive(nothing.to_vec()));
-        let requests = requests_of_a_run(&Host::new(), &server);
-        let lines = requests.iter().map(|request| (request.method.as_str(), request.path.as_str()));
-        assert!(lines.clone().any(|(method, _)| ["PUT", "POST"].contains(&method)), "{requests:?}");
-        assert_eq!(server.connections(), 1, "{requests:?}");
-        (lines.clone().next() == Some(("GET", "/-/ready"))).then_some(())
-    });
-}
-
-/// A server that gives up the connection that was kept for the result, just when the result is sent, does not delay it until
-/// the next run: it is sent once more, on a new connection.
-#[test]
-fn a_result_is_sent_again_where_the_kept_connection_is_given_up() {
-    let nothing = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    eventually(PATIENCE, "a run that had the time for a connection", || {
-        let server = Faults::start(Behaviour::ResetSecond(nothing.to_vec()));
-        let host = Host::new();
-        // The group is known there, so that nothing is asked first.
-        host.run(&[&server.url()], "job", &[], &["true"]).run();
-        let requests = requests_of_a_run(&host, &server);
-        assert_eq!(host.owed(), [] as [String; 0]);
-        let lines: Vec<_> = requests.iter().map(|request| request.method.as_str()).collect();
-        matches!(lines[..], ["GET", "PUT" | "POST", "PUT" | "POST", ..]).then_some(())
-    });
 }
 
 /// "a second TERM during delivery ends at once with the result kept"

@@ -133,8 +133,7 @@ fn whoever_is_on_call_hears_of_what_goes_wrong_and_of_its_end() {
     eventually(DEADLINE, "the run that will be killed to be announced", || {
         chain.gateway.value(&killed_key, "script_running").filter(|running| *running == 1.0)
     });
-    killed.send(9);
-    killed.wait();
+    killed.kill_with_its_reporter();
 
     for alert in [&failed, &hangs, &lost, &never_ran] {
         chain.hears("firing", alert);
