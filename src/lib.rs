@@ -46,6 +46,7 @@ pub mod metrics;
 pub mod naming;
 pub mod record;
 pub mod registry;
+pub mod regular_file;
 pub mod render;
 pub mod run;
 pub mod schedule;

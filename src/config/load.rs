@@ -5,9 +5,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::layer::{Entry, Layers, Origin, Raw, flags_layer, variables_layer};
@@ -17,11 +14,12 @@ use super::setting::Setting;
 use super::{Config, Header, UsageError, Warning, file, parse};
 use crate::cli::Flags;
 use crate::naming;
+use crate::regular_file::read_text;
 
 const SYSTEM_FILE: &str = "/etc/jobmon/config.toml";
 
-/// A longer file is not a configuration.
-const LONGEST_FILE: u64 = 1 << 20;
+/// A larger file is not a configuration.
+const LARGEST_FILE: u64 = 1 << 20;
 
 /// What happens when the file that `--config` or `JOBMON_CONFIG` name cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +49,18 @@ pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) ->
     let job = job.as_ref().map(|name| name.as_str());
     let implied = [Some(PathBuf::from(SYSTEM_FILE)), user_file(&facts)];
     for path in implied.into_iter().flatten() {
-        match read_implied(&path) {
-            Ok(Some(read)) => layers.add(entries(&path, &read, job, &mut warnings).unwrap_or_default()),
-            Ok(None) => {}
-            Err(error) => warnings.push(Warning::new(format!("{}: {error}; ignored", path.display()))),
+        match read_text(&path, LARGEST_FILE) {
+            Ok(read) => layers.add(entries(&path, &read, job, &mut warnings).unwrap_or_default()),
+            Err(error) if error.is_missing() => {}
+            Err(error) => warnings.push(Warning::new(format!("{error}; ignored"))),
         }
     }
     if let Some(path) = explicit_file(&layers) {
         let before = warnings.len();
-        let read = match read(&path) {
+        let read = match read_text(&path, LARGEST_FILE) {
             Ok(read) => entries(&path, &read, job, &mut warnings),
             Err(error) => {
-                warnings.push(Warning::new(format!("{}: {error}; ignored", path.display())));
+                warnings.push(Warning::new(format!("{error}; ignored")));
                 None
             }
         };
@@ -142,55 +140,16 @@ fn explicit_file(layers: &Layers) -> Option<PathBuf> {
     layers.of(Setting::Config).find_map(|entry| parse::path(&entry.raw).ok())
 }
 
-struct ReadFile {
-    text: String,
-    mode: u32,
-}
-
-/// A file that need not be there. Only a plain file is read: a pipe of that name would make every job wait for it.
-fn read_implied(path: &Path) -> io::Result<Option<ReadFile>> {
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
-    match opened {
-        Ok(file) => {
-            let kind = file.metadata()?.file_type();
-            if kind.is_file() || kind.is_char_device() {
-                content(file).map(Some)
-            } else {
-                Err(io::Error::other("not a plain file"))
-            }
-        }
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A file that somebody named; it may be a pipe.
-fn read(path: &Path) -> io::Result<ReadFile> {
-    content(File::open(path)?)
-}
-
-fn content(file: File) -> io::Result<ReadFile> {
-    let mode = file.metadata()?.mode();
-    let mut bytes = Vec::new();
-    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST_FILE {
-        return Err(io::Error::other(format!("longer than {LONGEST_FILE} bytes")));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(ReadFile { text, mode }),
-        Err(error) => {
-            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(io::Error::other(format!("not valid UTF-8 in line {line}")))
-        }
-    }
-}
-
 /// The entries of a file, and a warning if it holds a secret that everybody can read.
-fn entries(path: &Path, read: &ReadFile, job: Option<&str>, warnings: &mut Vec<Warning>) -> Option<Vec<Entry>> {
-    let entries = file::parse(&path.to_string_lossy(), &read.text, job, warnings)?;
+fn entries(
+    path: &Path,
+    (text, mode): &(String, u32),
+    job: Option<&str>,
+    warnings: &mut Vec<Warning>,
+) -> Option<Vec<Entry>> {
+    let entries = file::parse(&path.to_string_lossy(), text, job, warnings)?;
     if entries.iter().any(holds_secret) {
-        warnings.extend(world_readable(path, read.mode).map(Warning::new));
+        warnings.extend(world_readable(path, *mode).map(Warning::new));
     }
     Some(entries)
 }
@@ -232,8 +191,7 @@ mod tests {
     fn a_file_with_a_secret_in_it_is_for_its_owner() {
         let check = |text: &str, mode: u32, expected: bool| {
             let mut warnings = Vec::new();
-            let read = ReadFile { text: text.to_owned(), mode };
-            entries(Path::new("/c"), &read, None, &mut warnings).unwrap();
+            entries(Path::new("/c"), &(text.to_owned(), mode), None, &mut warnings).unwrap();
             assert_eq!(!warnings.is_empty(), expected, "{text}: {warnings:?}");
         };
         check("bearer-token = \"x\"", 0o100_644, true);

@@ -2,16 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::regular_file::read_text;
 
 /// What stands in the place of a secret wherever something is shown.
 pub const MASK: &str = "********";
 
-/// A longer file is not a password.
-const LONGEST_SECRET: u64 = 64 * 1024;
+/// A larger file is not a password.
+const LARGEST_SECRET: u64 = 64 * 1024;
 
 /// A text that prints as [`MASK`].
 #[derive(Clone, PartialEq, Eq)]
@@ -86,14 +85,7 @@ impl SecretSource {
 
 /// The content of a file with a secret in it, and a warning if everybody can read it.
 pub(super) fn read_private_file(path: &Path) -> Result<(String, Option<String>), String> {
-    let explain = |error: io::Error| format!("{}: {error}", path.display());
-    let file = File::open(path).map_err(explain)?;
-    let mode = file.metadata().map_err(explain)?.permissions().mode();
-    let mut text = String::new();
-    file.take(LONGEST_SECRET + 1).read_to_string(&mut text).map_err(explain)?;
-    if text.len() as u64 > LONGEST_SECRET {
-        return Err(format!("{}: longer than {LONGEST_SECRET} bytes", path.display()));
-    }
+    let (text, mode) = read_text(path, LARGEST_SECRET).map_err(|error| error.to_string())?;
     Ok((text, world_readable(path, mode)))
 }
 
@@ -194,6 +186,8 @@ fn header_line(line: &str) -> Result<(String, Secret), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -227,7 +221,7 @@ mod tests {
         check(b"\n", 0o600, Err("empty"));
         check(b"a\nb\n", 0o600, Err("more than one line"));
         check(b"\xff", 0o600, Err("UTF-8"));
-        check(&[b'x'; 70_000], 0o600, Err("longer than 65536 bytes"));
+        check(&[b'x'; 70_000], 0o600, Err("larger than 65536 bytes"));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct RunStart {
 
 /// How long an unlocked, unreadable file is taken for one that is just being written, by either direction of the clock.
 const BEING_WRITTEN: Duration = Duration::from_secs(10);
+/// More of a file is not read: output that is kept and metrics of the job are the largest things in it.
+const LARGEST: u64 = 256 << 20;
 /// Names of journal files end so; `.corrupt` files are kept for people and never read again.
 const SUFFIX: &str = ".run";
 
@@ -270,10 +272,10 @@ impl OpenFile {
     }
 }
 
-fn examine(OpenFile { mut file, is_held: held }: OpenFile, name: &str, now: SystemTime) -> Seen {
+fn examine(OpenFile { file, is_held: held }: OpenFile, name: &str, now: SystemTime) -> Seen {
     let mut bytes = Vec::new();
     let Ok(metadata) = file.metadata() else { return Seen::Unknown };
-    if file.read_to_end(&mut bytes).is_err() {
+    if (&file).take(LARGEST).read_to_end(&mut bytes).is_err() {
         return Seen::Unknown;
     }
     let last_seen = metadata.modified().unwrap_or(now);

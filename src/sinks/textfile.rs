@@ -13,11 +13,14 @@ use std::time::SystemTime;
 use super::Content;
 use super::pushgateway::{Answer, GroupLookup, Outage, Rejection, Remedy};
 use crate::grouping::GroupingKey;
+use crate::regular_file::read_start;
 
 /// A directory that node_exporter reads (`--collector.textfile.directory`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextfileDir(PathBuf);
 
+/// The first sample of a file lies within so many bytes, whatever labels it has.
+const START: u64 = 64 * 1024;
 /// How often a temporary file that somebody takes away is written anew.
 const ATTEMPTS: usize = 3;
 
@@ -111,7 +114,7 @@ impl TextfileDir {
         });
         let series = first_series(body);
         let mut conflicts =
-            others.filter(|name| fs::read(self.0.join(name)).is_ok_and(|body| first_series(&body) == series));
+            others.filter(|name| read_start(&self.0.join(name), START).is_ok_and(|body| first_series(&body) == series));
         conflicts.next()
     }
 
@@ -340,6 +343,11 @@ mod tests {
         check(r#"x="a c""#, None);
         assert_eq!(sink.conflict(&one, &body(r#"x="a b""#)), None, "its own file");
         assert_eq!(sink.conflict(&key("named"), &body(r#"x="a b""#)), None, "another name");
+
+        // A foreign file under such a name is not read to its end: this one would not fit into memory.
+        let foreign = directory.path().join(TextfileDir::file_name(&of_job("foreign")));
+        File::create(&foreign).unwrap().set_len(1 << 40).unwrap();
+        check(r#"x="a c""#, None);
     }
 
     #[test]

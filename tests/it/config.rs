@@ -97,12 +97,12 @@ fn a_file_that_cannot_be_used_is_one_warning() {
     check(&write(b"retries = 1\nname = = 2\n"), ":2: ");
     check(&write(b"retries = 1\n# caf\xe9\n"), ": not valid UTF-8 in line 2; ignored");
     check(&write(b"retries = 1\nretries = 2\n"), ":2: duplicate key");
-    check(&|path| std::fs::create_dir(path).unwrap(), ": not a plain file; ignored");
+    check(&|path| std::fs::create_dir(path).unwrap(), ": not a regular file; ignored");
     check(&|path| symlink(path, path).unwrap(), ": Too many levels of symbolic links");
-    check(&|path| std::fs::write(path, vec![b'#'; (1 << 20) + 1]).unwrap(), ": longer than 1048576 bytes; ignored");
+    check(&|path| std::fs::write(path, vec![b'#'; (1 << 20) + 1]).unwrap(), ": larger than 1048576 bytes; ignored");
     check(
         &|path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap(),
-        ": not a plain file; ignored",
+        ": not a regular file; ignored",
     );
 }
 

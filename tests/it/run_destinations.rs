@@ -83,6 +83,47 @@ fn every_way_to_get_tls_wrong_is_one_clear_line() {
     check("plain", &["-g", &plain], "https://");
 }
 
+/// A pipe that nobody writes to, a directory and a file without end, in the place of every file that can be named: one
+/// line, and no waiting.
+#[test]
+fn no_file_that_is_named_makes_a_job_wait() {
+    let upstream = Pushgateway::start();
+    let nginx = Nginx::in_front_of(&upstream.url()).tls(&Certificates::new().server()).start();
+    let sandbox = Sandbox::new();
+    let directory = sandbox.path("files");
+    std::fs::create_dir(&directory).unwrap();
+    let pipe = directory.join("jobmon-bearer-token");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let ours = Certificates::new();
+    let cert = ours.client().certificate;
+    let cert = cert.to_str().unwrap();
+    for file in [pipe.to_str().unwrap(), directory.to_str().unwrap(), "/dev/zero"] {
+        let at_file = format!("@{file}");
+        let reason = format!("{file}: not a regular file");
+        let check = |options: &[&str], variables: &[(&str, &str)], expected: &str| {
+            // Each on a host of its own: a gateway that failed backs off.
+            let said = said(&Sandbox::new(), "x", &[&["-g", &nginx.url()], options].concat(), variables);
+            assert_eq!(said, format!("jobmon: warning: {expected}\n"), "{options:?}");
+        };
+        let at_gateway = |words: &str| format!("{}: {words}{reason}", nginx.url());
+        check(&["--bearer-token-file", file], &[], &at_gateway(""));
+        check(&["--basic-auth-user", "u", "--basic-auth-password-file", file], &[], &at_gateway(""));
+        check(&["--header", &at_file], &[], &at_gateway(""));
+        check(&["--ca-file", file], &[], &at_gateway("certificate file "));
+        check(&["--client-cert", file], &[], &at_gateway("certificate file "));
+        check(&["--client-cert", cert, "--client-key", file], &[], &at_gateway("private key file "));
+        check(&[], &[("SSL_CERT_FILE", file)], &at_gateway("SSL_CERT_FILE: "));
+        let ignored = format!("{reason}; ignored");
+        let no_push = said(&Sandbox::new(), "x", &["--config", file], &[]);
+        assert_eq!(no_push, format!("jobmon: warning: {ignored}\n"));
+    }
+    let credential = format!("{}: {}: not a regular file", nginx.url(), pipe.display());
+    let variables = [("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
+    let said = said(&Sandbox::new(), "x", &["-g", &nginx.url()], &variables);
+    assert_eq!(said, format!("jobmon: warning: {credential}\n"));
+    assert!(upstream.keys().is_empty());
+}
+
 #[test]
 fn client_certificates_and_a_path_in_front_of_the_gateway() {
     let (sandbox, upstream) = (Sandbox::new(), Pushgateway::start());

@@ -15,6 +15,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::SetupError;
+use crate::regular_file;
+
+/// A larger file holds no certificates: those of all authorities take 0.3 MB.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// How a gateway is reached over `https`; without effect for `http`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +84,8 @@ fn versions(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let wrong = |reason: String| SetupError::new(format!("certificate file {}: {reason}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let pem = regular_file::read(path, LARGEST_FILE);
+    let pem = pem.map_err(|error| SetupError::new(format!("certificate file {error}")))?.bytes;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.map_err(|error| wrong(format!("not PEM: {error}")))?;
     if certificates.is_empty() {
@@ -90,10 +95,35 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupE
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, SetupError> {
-    let wrong = |reason: &str| SetupError::new(format!("private key file {}: {reason}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| wrong(&error.to_string()))?;
+    let pem = regular_file::read(path, LARGEST_FILE);
+    let pem = pem.map_err(|error| SetupError::new(format!("private key file {error}")))?.bytes;
     // The parser's own error could quote what it read.
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| wrong("no private key in PEM form (without a password) in it"))
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        let path = path.display();
+        SetupError::new(format!("private key file {path}: no private key in PEM form (without a password) in it"))
+    })
+}
+
+/// The certificates that this machine trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; one that does not
+/// parse is skipped, as OpenSSL does.
+///
+/// The library reads whatever those variables lead to, so this looks first.
+fn system_certificates() -> Result<Vec<CertificateDer<'static>>, String> {
+    let check = |variable: &str, path: &Path| {
+        regular_file::check(path, LARGEST_FILE).map_err(|error| format!("{variable}: {error}"))
+    };
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE") {
+        check("SSL_CERT_FILE", Path::new(&file))?;
+    }
+    let directories = std::env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    for directory in std::env::split_paths(&directories) {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        // Of a directory it reads regular files only.
+        for path in entries.map(|entry| entry.path()).filter(|path| path.is_file()) {
+            check("SSL_CERT_DIR", &path)?;
+        }
+    }
+    Ok(rustls_native_certs::load_native_certs().certs)
 }
 
 /// Verifies as usual, against the system's certificates and `extra`, which it puts together on first use.
@@ -110,10 +140,8 @@ impl LazyRoots {
     }
 
     fn load(&self) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
-        // Honours SSL_CERT_FILE and SSL_CERT_DIR; a certificate that does not parse is skipped, as OpenSSL does.
-        let system = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(system.certs);
+        roots.add_parsable_certificates(system_certificates().map_err(rustls::Error::General)?);
         let (_, unusable) = roots.add_parsable_certificates(self.extra.iter().cloned());
         if unusable > 0 && unusable == self.extra.len() {
             return Err(rustls::Error::General("no certificate of the CA file can be used".to_owned()));
