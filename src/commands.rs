@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Result;
+
 use crate::cli::{self, Command, Ending, Flags, Invocation};
 use crate::config::{self, Config, ExplicitFile, UsageError};
 use crate::exit_code;
+use crate::logging;
 
 mod clear;
 mod config_command;
 mod cron;
-mod desk;
 mod doctor;
 mod flush;
 mod generate;
@@ -23,10 +25,8 @@ mod push;
 mod register;
 mod run;
 mod selection;
+mod session;
 mod status;
-mod stored;
-
-pub use crate::logging::start_logging;
 
 /// The program: parses the command line and runs the command that it names.
 pub fn main() -> ExitCode {
@@ -35,13 +35,13 @@ pub fn main() -> ExitCode {
         return jobmon_sh::run(&arguments);
     }
     match cli::parse(arguments) {
-        Ok(invocation) => dispatch(invocation),
+        Ok(invocation) => dispatch(invocation).unwrap_or_else(|error| fail(&error)),
         Err(Ending::Information(text)) => print(&text, ExitCode::SUCCESS),
         Err(Ending::Nothing(text)) => {
             complain(text.trim_end());
             ExitCode::from(exit_code::OWN_FAILURE)
         }
-        Err(Ending::Usage(line)) => bad_usage(&line),
+        Err(Ending::Usage(line)) => fail(&UsageError::new(line).into()),
     }
 }
 
@@ -51,59 +51,51 @@ pub fn number(code: ExitCode) -> u8 {
     (0..=u8::MAX).find(|&number| ExitCode::from(number) == code).expect("an exit code was made from a u8")
 }
 
-fn dispatch(invocation: Invocation) -> ExitCode {
-    let Invocation { command, flags } = invocation;
+fn dispatch(Invocation { command, flags }: Invocation) -> Result<ExitCode> {
+    // What acts on groups acts on none if its configuration is not what was meant.
+    let config = || configured(&flags, ExplicitFile::MustLoad);
     match command {
         Command::Run(args) => run::run(*args, &flags),
-        Command::Config(args) => configured(&flags, ExplicitFile::MayFail, |config| config_command::run(&args, config)),
-        // What is wrong with a file is a finding like any other.
-        Command::Doctor(args) => configured(&flags, ExplicitFile::MayFail, |config| doctor::run(&args, config)),
-        Command::Flush(args) => configured(&flags, ExplicitFile::MustLoad, |config| flush::run(&args, config)),
-        Command::Cron(args) => logged(&flags, |config| cron::run(&args, config)),
         Command::Generate(args) => generate::run(&args, &flags),
-        Command::Push(args) => logged(&flags, |config| push::run(&args, config)),
-        Command::Register(_) => logged(&flags, register::register),
-        Command::Unregister(_) => logged(&flags, register::unregister),
-        Command::List(args) => configured(&flags, ExplicitFile::MustLoad, |config| list::run(&args, config)),
-        Command::Clear(args) => configured(&flags, ExplicitFile::MustLoad, |config| clear::run(&args, config)),
-        Command::Status(args) => configured(&flags, ExplicitFile::MustLoad, |config| status::run(&args, config)),
-        Command::History(args) => configured(&flags, ExplicitFile::MustLoad, |config| history::run(&args, config)),
-        Command::Logs(args) => configured(&flags, ExplicitFile::MustLoad, |config| logs::run(&args, config)),
+        // What is wrong with a file is what these two are about.
+        Command::Config(args) => config_command::run(&args, &configured(&flags, ExplicitFile::MayFail)?),
+        Command::Doctor(args) => doctor::run(&args, &config::load(&flags, None, ExplicitFile::MayFail)?),
+        Command::Flush(args) => flush::run(&args, &config()?),
+        Command::Cron(args) => Ok(cron::run(&args, &config()?)),
+        Command::Push(args) => push::run(&args, &config()?),
+        Command::Register(_) => register::register(&config()?),
+        Command::Unregister(_) => register::unregister(&config()?),
+        Command::List(args) => list::run(&args, &config()?),
+        Command::Clear(args) => clear::run(&args, &config()?),
+        Command::Status(args) => status::run(&args, &config()?),
+        Command::History(args) => history::run(&args, &config()?),
+        Command::Logs(args) => logs::run(&args, &config()?),
     }
 }
 
-/// Runs a command with its configuration; what acts on groups acts on none if that is not what was meant.
-fn configured(flags: &Flags, explicit: ExplicitFile, command: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
-    match config::load(flags, None, explicit) {
-        Ok(config) => command(&config),
-        Err(error) => refuse(&error),
-    }
-}
-
-/// The same for a command that leaves the log to its caller.
-fn logged(flags: &Flags, command: impl FnOnce(&Config) -> ExitCode) -> ExitCode {
-    configured(flags, ExplicitFile::MustLoad, |config| {
-        start_logging(config.verbosity);
-        report_warnings(config);
-        command(config)
-    })
-}
-
-/// Says what was wrong with the configuration; once, when a command has its configuration.
-pub fn report_warnings(config: &Config) {
+/// The configuration of a command that has no job to start; what was wrong with it is logged, once.
+fn configured(flags: &Flags, explicit: ExplicitFile) -> Result<Config> {
+    let config = config::load(flags, None, explicit)?;
+    logging::start_logging(config.verbosity);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    Ok(config)
 }
 
-fn refuse(error: &UsageError) -> ExitCode {
-    bad_usage(&error.to_string())
+/// One line on standard error about why a command failed, and the exit code for that.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    if error.is::<UsageError>() {
+        complain(&format!("jobmon: {error}"));
+        return ExitCode::from(exit_code::OWN_FAILURE);
+    }
+    complain(&format!("jobmon: error: {error:#}"));
+    ExitCode::FAILURE
 }
 
-/// One line on standard error, and the exit code for bad usage.
+/// The same for bad usage, in a command that goes on with an exit code.
 fn bad_usage(line: &str) -> ExitCode {
-    complain(&format!("jobmon: {line}"));
-    ExitCode::from(exit_code::OWN_FAILURE)
+    fail(&UsageError::new(line).into())
 }
 
 /// Prints `text` on standard output and ends with `code`; with 1 if it cannot be written.
@@ -131,12 +123,6 @@ fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();
     let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
     size.map(|(width, _)| usize::from(width.0))
-}
-
-/// One line on standard error about what could not be done, and the exit code for that.
-fn fail(error: &impl std::fmt::Display) -> ExitCode {
-    complain(&format!("jobmon: error: {error}"));
-    ExitCode::FAILURE
 }
 
 /// A line on standard error. Where even that cannot be written there is nobody left to tell.

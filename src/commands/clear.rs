@@ -4,11 +4,14 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::list::{NO_GATEWAY, driver, patience, read_all};
+use anyhow::Result;
+
+use super::list::read_all;
 use super::selection::selector;
+use super::session::{demand_gateway, driver, request_timeout};
 use super::terminal_width;
 use crate::cli::janitor::{ClearArgs, SortBy};
-use crate::config::Config;
+use crate::config::{Config, UsageError};
 use crate::delivery::Clients;
 use crate::janitor::apply::{Event, Tally, Timeouts, apply};
 use crate::janitor::plan::{Plan, Policy, plan};
@@ -26,17 +29,10 @@ use progress::Progress;
 
 /// Deletes them. 0: all are gone; 1: some are not, or a gateway cannot be read, or `--require-match` and none; 125: bad
 /// usage, such as no selector at all.
-pub fn run(args: &ClearArgs, config: &Config) -> ExitCode {
-    let policy = match policy(args) {
-        Ok(policy) => policy,
-        Err(line) => return super::bad_usage(&line),
-    };
-    if config.gateways.is_empty() {
-        return super::bad_usage(NO_GATEWAY);
-    }
-    super::start_logging(config.verbosity);
-    super::report_warnings(config);
-    let Some(driver) = driver() else { return ExitCode::FAILURE };
+pub fn run(args: &ClearArgs, config: &Config) -> Result<ExitCode> {
+    let policy = policy(args)?;
+    demand_gateway(config)?;
+    let driver = driver()?;
     let mut clients = Clients::new(config);
     let readings = read_all(&driver, &mut clients, config);
     let complete = readings.len() == config.gateways.len();
@@ -47,7 +43,7 @@ pub fn run(args: &ClearArgs, config: &Config) -> ExitCode {
         .collect();
     let planned = plans.iter().map(|(_, plan)| plan.deletions.len()).sum::<usize>();
     let printed = super::print(&shown(&readings, &plans, args.dry_run, now), ExitCode::SUCCESS);
-    let ending = |well: bool| if well && complete { printed } else { ExitCode::FAILURE };
+    let ending = |well: bool| Ok(if well && complete { printed } else { ExitCode::FAILURE });
     if planned == 0 {
         return ending(!args.require_match);
     }
@@ -56,13 +52,13 @@ pub fn run(args: &ClearArgs, config: &Config) -> ExitCode {
     }
     if planned > 1 && !args.yes && !agreed(planned) {
         tracing::warn!("nothing was deleted");
-        return ExitCode::FAILURE;
+        return Ok(ExitCode::FAILURE);
     }
     let mut cleared = Cleared::new(config.storage.state_dir.clone());
     let mut well = true;
     for (url, plan) in &plans {
         well &= match clients.gateway(url) {
-            Ok(client) => carry_out(&driver, (url, client), plan, &policy, patience(config), &mut cleared),
+            Ok(client) => carry_out(&driver, (url, client), plan, &policy, request_timeout(config), &mut cleared),
             Err(error) => {
                 tracing::error!("{url}: {error}");
                 false
@@ -72,13 +68,13 @@ pub fn run(args: &ClearArgs, config: &Config) -> ExitCode {
     ending(well)
 }
 
-fn policy(args: &ClearArgs) -> Result<Policy, String> {
+fn policy(args: &ClearArgs) -> Result<Policy, UsageError> {
     if args.all {
         return Ok(Policy::All);
     }
-    let selector = selector(&args.selector).map_err(|error| error.to_string())?;
+    let selector = selector(&args.selector)?;
     if selector.is_empty() {
-        return Err("clear: no groups are named: select some (see --help), or say --all".to_owned());
+        return Err(UsageError::new("clear: no groups are named: select some (see --help), or say --all"));
     }
     Ok(Policy::Matching(selector))
 }
@@ -145,7 +141,7 @@ fn carry_out(
     (url, client): (&str, &Client),
     plan: &Plan<'_>,
     policy: &Policy,
-    patience: Duration,
+    request_timeout: Duration,
     cleared: &mut Cleared,
 ) -> bool {
     let total = plan.deletions.len();
@@ -174,7 +170,7 @@ fn carry_out(
             tracing::error!("{url}: {} not tried: {reason}", count(groups, "group"));
         }
     };
-    let timeouts = Timeouts { request: patience, confirmation: patience };
+    let timeouts = Timeouts { request: request_timeout, confirmation: request_timeout };
     let Tally { deleted, spared, failed } = driver.block_on(apply(client, plan, policy, timeouts, &mut event));
     progress.clear();
     let mut line = format!("{url}: deleted {}", count(deleted, "group"));
@@ -191,8 +187,8 @@ fn carry_out(
 }
 
 /// Whether a gateway that was disabled answers scrapes again, which is when it takes pushes again.
-fn is_healed(driver: &Driver, (url, client): (&str, &Client), patience: Duration) -> bool {
-    match driver.block_on(client.check_scrape(Instant::now() + patience)) {
+fn is_healed(driver: &Driver, (url, client): (&str, &Client), request_timeout: Duration) -> bool {
+    match driver.block_on(client.check_scrape(Instant::now() + request_timeout)) {
         Ok(()) => {
             super::print(&format!("{url}: takes pushes and scrapes again\n"), ExitCode::SUCCESS);
             true

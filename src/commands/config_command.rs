@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
 use crate::cli::doctor::ConfigArgs;
 use crate::cli::history::Format;
 use crate::config::{Config, show};
 use crate::render::configuration;
 
-/// Prints it; what is wrong with it is said on standard error, and then the exit code is 1.
-pub fn run(args: &ConfigArgs, config: &Config) -> ExitCode {
-    super::start_logging(config.verbosity);
-    super::report_warnings(config);
+/// Prints it; the exit code is 1 if something is wrong with it.
+pub fn run(args: &ConfigArgs, config: &Config) -> Result<ExitCode> {
     let rows = show(config);
     let text = match args.format {
         Format::Table => configuration::table(&rows),
         Format::Json => configuration::json(&rows),
     };
-    super::print(&text, if config.warnings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(super::print(&text, if config.warnings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }

@@ -2,20 +2,23 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
+use super::session::{driver, request_timeout};
 use crate::cli::doctor::{DoctorArgs, DoctorFormat};
-use crate::config::{self, Config};
+use crate::config::{self, Config, UsageError};
 use crate::doctor::{Severity, collect, fix, verdict};
+use crate::logging;
 use crate::render::findings;
 
 /// 0: all is fine; 1: warnings; 2: something is broken; 125: bad usage. With `--fix` it counts how things are afterwards.
-pub fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
-    let prometheus = match args.prometheus.as_deref().map(config::Gateway::parse).transpose() {
-        Ok(address) => address,
-        Err(error) => return super::bad_usage(&format!("--prometheus: {error}")),
-    };
-    super::start_logging(config.verbosity);
-    let Some(driver) = super::list::driver() else { return ExitCode::from(2) };
-    let request_timeout = super::list::patience(config);
+pub fn run(args: &DoctorArgs, config: &Config) -> Result<ExitCode> {
+    let prometheus = args.prometheus.as_deref().map(config::Gateway::parse).transpose();
+    let prometheus = prometheus.map_err(|reason| UsageError::new(format!("--prometheus: {reason}")))?;
+    // Its warnings are findings.
+    logging::start_logging(config.verbosity);
+    let driver = driver()?;
+    let request_timeout = request_timeout(config);
     let mut seen = collect(config, &driver, prometheus.as_ref(), request_timeout);
     let plan = if args.fix { fix::plan(&seen.host, &seen.gateways) } else { Vec::new() };
     if args.format == DoctorFormat::Text && !plan.is_empty() {
@@ -34,5 +37,5 @@ pub fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
         Severity::Warning => 1,
         Severity::Broken => 2,
     };
-    super::print(&text, ExitCode::from(code))
+    Ok(super::print(&text, ExitCode::from(code)))
 }

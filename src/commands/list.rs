@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::Result;
+
 use super::selection::selector;
+use super::session::{demand_gateway, driver, request_timeout};
 use crate::cli::history::ListingFormat;
 use crate::cli::janitor::ListArgs;
-use crate::config::{Config, Origin, Setting};
+use crate::config::Config;
 use crate::delivery::Clients;
 use crate::janitor::group::RemoteGroup;
 use crate::janitor::reading::{Reading, read};
@@ -15,18 +18,10 @@ use crate::sinks::Driver;
 use crate::text::{age_text, count};
 
 /// Prints them; 1 if a gateway cannot be read, 125 if nothing can be read at all because no gateway is configured.
-pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
-    let selector = match selector(&args.selector) {
-        Ok(selector) => selector,
-        Err(error) => return super::bad_usage(&error.to_string()),
-    };
-    if config.gateways.is_empty() {
-        return super::bad_usage(NO_GATEWAY);
-    }
-    super::start_logging(config.verbosity);
-    super::report_warnings(config);
-    let Some(driver) = driver() else { return ExitCode::FAILURE };
-    let readings = read_all(&driver, &mut Clients::new(config), config);
+pub fn run(args: &ListArgs, config: &Config) -> Result<ExitCode> {
+    let selector = selector(&args.selector)?;
+    demand_gateway(config)?;
+    let readings = read_all(&driver()?, &mut Clients::new(config), config);
     let complete = readings.len() == config.gateways.len();
     let now = SystemTime::now();
     let mut listing = Listing { now, rows: Vec::new(), totals: Vec::new() };
@@ -43,37 +38,16 @@ pub fn run(args: &ListArgs, config: &Config) -> ExitCode {
         ListingFormat::Json => listing.json(),
         ListingFormat::Csv => listing.csv(),
     };
-    super::print(&text, if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(super::print(&text, if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
-/// The line for somebody who has not said where to look.
-pub(super) const NO_GATEWAY: &str =
-    "no gateway is configured: name one with --gateway, JOBMON_GATEWAY or in a configuration file";
-
-/// The event loop of a command; what is wrong with it is said.
-pub(super) fn driver() -> Option<Driver> {
-    Driver::new().inspect_err(|error| tracing::error!("no event loop: {error}")).ok()
-}
-
-/// How long one request may take where nobody configured it. A gateway with 100 000 samples needs a second or two to list
-/// them, more if pushes are queued before it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long one request may take: `--push-timeout` where somebody set it.
-pub(super) fn patience(config: &Config) -> Duration {
-    match config.origin(Setting::PushTimeout) {
-        Origin::Default => PATIENCE,
-        _ => config.push_timeout,
-    }
-}
-
-/// All configured gateways that can be read, by URL; one that cannot be read is said and left out.
+/// All configured gateways that can be read, by URL; one that cannot be read is logged and left out.
 pub(super) fn read_all(driver: &Driver, clients: &mut Clients, config: &Config) -> Vec<(String, Reading)> {
     let mut readings = Vec::new();
     for gateway in &config.gateways {
         let before = SystemTime::now();
         let read = clients.gateway(gateway.url()).and_then(|client| {
-            let deadline = Instant::now() + patience(config);
+            let deadline = Instant::now() + request_timeout(config);
             driver.block_on(read(client, deadline)).map_err(|error| error.to_string())
         });
         match read {

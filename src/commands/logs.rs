@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::stored;
+use anyhow::{Context as _, Result, bail};
+
+use super::session::Session;
 use crate::cli::history::LogsArgs;
 use crate::config::Config;
 use crate::record::Outcome;
@@ -12,13 +14,9 @@ use crate::text::timestamp;
 /// Prints it as the job wrote it; 1 if there is no such run, it kept no output, or the registry cannot be read.
 ///
 /// A run that was skipped did not run: it is passed over.
-pub fn run(args: &LogsArgs, config: &Config) -> ExitCode {
+pub fn run(args: &LogsArgs, config: &Config) -> Result<ExitCode> {
     let name = args.name.to_string_lossy();
-    let mut stored = match stored::open(config) {
-        Ok(Some(stored)) => stored,
-        Ok(None) => return ExitCode::FAILURE,
-        Err(error) => return super::fail(&error),
-    };
+    let Some(mut session) = Session::open_for_reading(config)? else { return Ok(ExitCode::FAILURE) };
     let nth = usize::try_from(args.nth).unwrap_or(usize::MAX).min(i64::MAX as usize);
     let filter = RunFilter {
         labels: vec![("script_name".to_owned(), name.clone().into_owned())],
@@ -26,22 +24,16 @@ pub fn run(args: &LogsArgs, config: &Config) -> ExitCode {
         limit: nth,
         ..RunFilter::default()
     };
-    let runs = match stored.registry.runs(&filter) {
-        Ok(runs) => runs,
-        Err(error) => return super::fail(&error),
-    };
+    let runs = session.registry.runs(&filter)?;
     let Some(run) = runs.get(nth - 1) else {
-        return super::fail(&match runs.len() {
-            0 => format!("no run of {name:?} in the history: see \"jobmon status\" for names"),
-            count => format!("only {count} runs of {name:?} in the history"),
-        });
+        match runs.len() {
+            0 => bail!("no run of {name:?} in the history: see \"jobmon status\" for names"),
+            count => bail!("only {count} runs of {name:?} in the history"),
+        }
     };
-    match stored.registry.output(&run.record.run_id) {
-        Ok(Some(output)) => super::print_bytes(&output, ExitCode::SUCCESS),
-        Ok(None) => super::fail(&format!(
-            "the run of {name:?} at {} kept no output: use \"jobmon run --tail\"",
-            timestamp(run.record.started_at)
-        )),
-        Err(error) => super::fail(&error),
-    }
+    let output = session.registry.output(&run.record.run_id)?.with_context(|| {
+        let started = timestamp(run.record.started_at);
+        format!("the run of {name:?} at {started} kept no output: use \"jobmon run --tail\"")
+    })?;
+    Ok(super::print_bytes(&output, ExitCode::SUCCESS))
 }

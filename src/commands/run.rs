@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
 use crate::cli::Flags;
 use crate::cli::run::RunArgs;
 use crate::config::{self, ExplicitFile};
@@ -10,15 +12,10 @@ use crate::run;
 use crate::supervise::CommandLine;
 
 /// Runs the command and ends as it ended; returns only for bad usage, before anything ran.
-pub fn run(args: RunArgs, flags: &Flags) -> ExitCode {
+pub fn run(args: RunArgs, flags: &Flags) -> Result<ExitCode> {
     let naming_word = config::naming_word(&args.command, args.shell.as_deref());
-    let config = match config::load(flags, naming_word, ExplicitFile::MayFail) {
-        Ok(config) => config,
-        Err(error) => return super::refuse(&error),
-    };
-    if let Err(error) = declaration::check_flags(&config) {
-        return super::refuse(&error);
-    }
+    let config = config::load(flags, naming_word, ExplicitFile::MayFail)?;
+    declaration::check_flags(&config)?;
     let command = match args.shell {
         Some(line) => CommandLine::Shell(line),
         None => CommandLine::Argv(args.command),

@@ -83,7 +83,7 @@ fn wrong_input_is_refused_with_file_and_line_and_nothing_is_kept() {
         .env_remove("JOBMON_NAME")
         .stdin("a 1\n")
         .code(125)
-        .stderr("jobmon: which job? name it with --name\n")
+        .stderr("jobmon: no job given: use --name\n")
         .run();
 }
 

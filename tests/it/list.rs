@@ -269,10 +269,7 @@ fn bad_usage_is_one_exit_code_and_says_what_to_do() {
         "jobmon: no gateway is configured: name one with --gateway, JOBMON_GATEWAY or in a configuration file\n"
     );
     let ran = jobmon.run(&["list", "-g", "http://127.0.0.1:9", "-l", "script_name=~ba(ck"]).code(125);
-    assert_eq!(
-        ran.stderr(),
-        "jobmon: label selector \"script_name=~ba(ck\": regex parse error:\n    ba(ck\n      ^\nerror: unclosed group\n"
-    );
+    assert_eq!(ran.stderr(), "jobmon: label selector \"script_name=~ba(ck\": unclosed group\n");
     let ran = jobmon.run(&["list", "-g", "http://127.0.0.1:9", "-l", "backup"]).code(125);
     assert_eq!(
         ran.stderr(),

@@ -85,8 +85,8 @@ fn bad_usage_is_said_before_anything_is_written() {
         sandbox.jobmon(arguments).code(125).stderr(format!("jobmon: {line}\n")).run();
         assert!(!sandbox.state().join("registry.db").exists(), "{arguments:?}");
     };
-    check(&["register", "--expect-every", "1d"], "which job? name it with --name");
-    check(&["unregister"], "which job? name it with --name");
+    check(&["register", "--expect-every", "1d"], "no job given: use --name");
+    check(&["unregister"], "no job given: use --name");
     check(
         &["register", "-n", "x", "--grace", "1h"],
         "nothing is expected of x: give --schedule, --expect-every or --max-duration",

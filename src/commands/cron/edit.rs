@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use super::sources::{self, Source, Sources};
 use crate::cli::cron::{JobArgs, RestoreArgs, UnwrapArgs, WrapArgs};
-use crate::commands::stored::state_dir;
+use crate::commands::session::state_dir;
 use crate::commands::{bad_usage, complain, print_bytes};
 use crate::config::Config;
 use crate::schedules::apply::{self, Backup, Backups, Lock, Origin};
@@ -88,7 +88,7 @@ fn check(sources: &Sources, plans: &[Plan]) -> ExitCode {
 pub fn restore(args: &RestoreArgs, config: &Config) -> ExitCode {
     let state = match state_dir(config) {
         Ok(state) => state,
-        Err(reason) => return fail(&reason),
+        Err(error) => return fail(&error.to_string()),
     };
     let mut failures = Vec::new();
     let mut origins: Vec<Origin> = Vec::new();
@@ -194,7 +194,7 @@ fn outlook(verb: Verb, changes: &[Change]) -> String {
 fn carry_out(verb: Verb, changes: &[Change], code: ExitCode, config: &Config) -> ExitCode {
     let state = match state_dir(config) {
         Ok(state) => state,
-        Err(reason) => return fail(&reason),
+        Err(error) => return fail(&error.to_string()),
     };
     let _lock = match Lock::take(state.path()) {
         Ok(lock) => lock,

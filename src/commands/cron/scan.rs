@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use super::sources::{self, Source};
 use super::timers::{self, Timer};
 use crate::cli::cron::{CrontabArgs, ScanArgs};
 use crate::cli::history::Format;
-use crate::commands::stored::{Stored, existing_state_dir};
+use crate::commands::session::Session;
 use crate::commands::{complain, print, terminal_width};
 use crate::config::Config;
 use crate::registry::LastRun;
@@ -199,20 +199,18 @@ fn next(entry: &Entry, now: SystemTime) -> Option<SystemTime> {
 
 /// The last run of each job that the registry knows by its name.
 fn last_runs(config: &Config, failures: &mut Vec<String>) -> BTreeMap<String, LastRun> {
-    let read = || -> Result<BTreeMap<String, LastRun>, String> {
-        let Some(state) = existing_state_dir(config)? else { return Ok(BTreeMap::new()) };
-        if !state.database().exists() {
-            return Ok(BTreeMap::new());
-        }
-        let patience = Instant::now() + config.push_timeout;
-        let mut stored = Stored::open(state, patience).map_err(|error| error.to_string())?;
-        let groups = stored.registry.groups().map_err(|error| error.to_string())?.into_iter();
+    // Asking must not make a registry.
+    if !config.storage.state_dir.as_ref().is_some_and(|dir| dir.join("registry.db").exists()) {
+        return BTreeMap::new();
+    }
+    let read = || -> anyhow::Result<BTreeMap<String, LastRun>> {
+        let groups = Session::open(config, config.push_timeout)?.registry.groups()?.into_iter();
         let runs =
             groups.filter_map(|status| Some((status.group.key.script_name().to_owned(), status.group.state.last_run?)));
         Ok(runs.collect())
     };
-    read().unwrap_or_else(|reason| {
-        failures.push(reason);
+    read().unwrap_or_else(|error| {
+        failures.push(format!("{error:#}"));
         BTreeMap::new()
     })
 }

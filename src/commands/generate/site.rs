@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result, anyhow, bail};
+
 use super::severities;
 use crate::cli::Flags;
 use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, SystemdArgs};
+use crate::commands::session::demand_gateway;
 use crate::config::{self, Config, SecretSource, Setting};
 use crate::declaration::{self, Strictness};
 use crate::generate::{alertmanager, nginx, scrape, systemd};
@@ -46,10 +49,8 @@ const OF_THE_GATEWAYS: [Setting; 10] = [
     Setting::PushTimeout,
 ];
 
-pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<String, String> {
-    if config.gateways.is_empty() {
-        return Err(crate::commands::list::NO_GATEWAY.to_owned());
-    }
+pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<String> {
+    demand_gateway(config)?;
     for url in &args.remote_write {
         check_address("--remote-write", url)?;
     }
@@ -70,9 +71,9 @@ pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<
 }
 
 /// A gateway as Prometheus is to read it: with jobmon's own files of secrets and certificates.
-fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::Gateway, String> {
+fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::Gateway> {
     let connection = &config.connection;
-    let mut scraped = scrape::Gateway::new(gateway.url()).map_err(|error| error.to_string())?;
+    let mut scraped = scrape::Gateway::new(gateway.url())?;
     scraped.auth = match (&connection.auth, gateway.credentials()) {
         (Some(config::Auth::Basic { user, password }), _) => {
             Some(basic(user, secret_file(password, "password", PASSWORD_FILE)))
@@ -113,11 +114,11 @@ fn secret_file(source: &SecretSource, what: &str, otherwise: &str) -> PathBuf {
     }
 }
 
-pub(super) fn alertmanager(args: &AlertmanagerArgs) -> Result<String, String> {
+pub(super) fn alertmanager(args: &AlertmanagerArgs) -> Result<String> {
     check_address("--webhook", &args.webhook)?;
     check_host("--smarthost", &args.smarthost)?;
     if !args.smarthost.contains(':') {
-        return Err(format!("--smarthost {:?}: no port", args.smarthost));
+        bail!("--smarthost {:?}: no port", args.smarthost);
     }
     check_mail("--mail-to", &args.mail_to)?;
     check_mail("--mail-from", &args.mail_from)?;
@@ -135,9 +136,9 @@ pub(super) fn alertmanager(args: &AlertmanagerArgs) -> Result<String, String> {
     }))
 }
 
-pub(super) fn nginx(args: &NginxArgs) -> Result<String, String> {
+pub(super) fn nginx(args: &NginxArgs) -> Result<String> {
     if args.upstream.starts_with("https://") {
-        return Err(format!("--upstream {:?}: nginx speaks to the gateway without TLS", args.upstream));
+        bail!("--upstream {:?}: nginx speaks to the gateway without TLS", args.upstream);
     }
     let upstream = args.upstream.strip_prefix("http://").unwrap_or(&args.upstream).trim_end_matches('/');
     let options = nginx::Options {
@@ -149,10 +150,10 @@ pub(super) fn nginx(args: &NginxArgs) -> Result<String, String> {
         user_file: args.user_file.clone(),
         allow: args.allow.clone(),
     };
-    nginx::render(&options).map_err(|error| error.to_string())
+    Ok(nginx::render(&options)?)
 }
 
-pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Result<String, String> {
+pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Result<String> {
     let scheduled = scheduled(config)?;
     let (on_calendar, calendar_comment) = match (args.on_calendar.as_deref(), scheduled) {
         (Some("off"), _) => (Vec::new(), None),
@@ -176,15 +177,15 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
         credentials: credentials(flags)?,
         clear: args.clear,
     };
-    systemd::render(&options).map_err(|error| error.to_string())
+    Ok(systemd::render(&options)?)
 }
 
 /// The configured schedule as calendar events; in the zone of that machine where none is configured.
-fn scheduled(config: &Config) -> Result<Option<Vec<String>>, String> {
-    let (due, _) = declaration::schedule(config, Strictness::Everything).map_err(|error| error.to_string())?;
+fn scheduled(config: &Config) -> Result<Option<Vec<String>>> {
+    let (due, _) = declaration::schedule(config, Strictness::Everything)?;
     let Some(due) = due else { return Ok(None) };
-    let zone = due.zone.as_deref().map_or_else(|| Ok(Zone::local()), str::parse).map_err(|error| error.to_string())?;
-    let schedule = Schedule::parse(&due.cron, zone).map_err(|error| error.to_string())?;
+    let zone = due.zone.as_deref().map_or_else(|| Ok(Zone::local()), str::parse)?;
+    let schedule = Schedule::parse(&due.cron, zone)?;
     let zone = due.zone.map_or_else(String::new, |_| format!(" {}", schedule.zone()));
     Ok(Some(schedule.on_calendar().into_iter().map(|event| event + &zone).collect()))
 }
@@ -195,14 +196,14 @@ fn name_of(command: &[String]) -> String {
 }
 
 /// The flags of these settings that were typed, as they were typed; of addresses, what is no secret.
-fn passed_on(settings: &[Setting], flags: &Flags, config: &Config) -> Result<Vec<String>, String> {
+fn passed_on(settings: &[Setting], flags: &Flags, config: &Config) -> Result<Vec<String>> {
     let mut arguments = Vec::new();
     for spec in settings.iter().map(|setting| setting.spec()) {
         let Some(id) = spec.flag_id() else { continue };
         let Some(values) = flags.get(&id) else { continue };
         let flag = format!("--{}", id.replace('_', "-"));
         for value in values {
-            let value = value.to_str().ok_or_else(|| format!("{flag}: not valid UTF-8"))?;
+            let value = value.to_str().with_context(|| format!("{flag}: not valid UTF-8"))?;
             if spec.setting == Setting::Gateways {
                 continue;
             }
@@ -212,16 +213,17 @@ fn passed_on(settings: &[Setting], flags: &Flags, config: &Config) -> Result<Vec
                 _ => None,
             };
             if let Some(file) = file.filter(|file| !file.starts_with('/')) {
-                return Err(format!("{flag} {file:?}: systemd wants an absolute path"));
+                bail!("{flag} {file:?}: systemd wants an absolute path");
             }
             // A value of its own could begin with a dash; a switch takes its value no other way.
             arguments.push(format!("{flag}={value}"));
         }
         if spec.setting == Setting::Gateways {
             if config.gateways.iter().any(|gateway| gateway.credentials().is_some()) {
-                return Err("--gateway: a unit can be read by every user: give the password with \
-                            --basic-auth-password-file, and the user with --basic-auth-user"
-                    .to_owned());
+                bail!(
+                    "--gateway: a unit can be read by every user: give the password with \
+                     --basic-auth-password-file, and the user with --basic-auth-user"
+                );
             }
             arguments.extend(config.gateways.iter().map(|gateway| format!("{flag}={}", gateway.url())));
         }
@@ -230,16 +232,16 @@ fn passed_on(settings: &[Setting], flags: &Flags, config: &Config) -> Result<Vec
 }
 
 /// Files of secrets become credentials: systemd reads them as root and hands them to the service alone.
-fn credentials(flags: &Flags) -> Result<Vec<(String, String)>, String> {
+fn credentials(flags: &Flags) -> Result<Vec<(String, String)>> {
     let mut credentials = Vec::new();
     let files =
         [("basic_auth_password_file", "jobmon-basic-auth-password"), ("bearer_token_file", "jobmon-bearer-token")];
     for (id, credential) in files {
         let Some(file) = flags.get(id).and_then(<[_]>::last) else { continue };
         let flag = id.replace('_', "-");
-        let file = file.to_str().ok_or_else(|| format!("--{flag}: not valid UTF-8"))?;
+        let file = file.to_str().with_context(|| format!("--{flag}: not valid UTF-8"))?;
         if !file.starts_with('/') {
-            return Err(format!("--{flag} {file:?}: systemd wants an absolute path"));
+            bail!("--{flag} {file:?}: systemd wants an absolute path");
         }
         credentials.push((credential.to_owned(), file.to_owned()));
     }
@@ -247,35 +249,35 @@ fn credentials(flags: &Flags) -> Result<Vec<(String, String)>, String> {
 }
 
 /// An address that another program will read; generated files never hold a secret, and some addresses do.
-fn check_address(flag: &str, address: &str) -> Result<(), String> {
+fn check_address(flag: &str, address: &str) -> Result<()> {
     const SECRETS: [&str; 8] = ["p", "password", "passwd", "token", "access_token", "api_key", "apikey", "secret"];
     let (base, query) = address.split_once('?').unwrap_or((address, ""));
-    let parsed = config::Gateway::parse(base).map_err(|reason| format!("{flag}: {reason}"))?;
+    let parsed = config::Gateway::parse(base).map_err(|reason| anyhow!("{flag}: {reason}"))?;
     let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
     if parsed.credentials().is_some() || names.any(|name| SECRETS.contains(&name.as_str())) {
-        return Err(format!("{flag}: the address holds a password, and generated files hold none: leave it out"));
+        bail!("{flag}: the address holds a password, and generated files hold none: leave it out");
     }
     if let Some(bad) = query.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '#') {
-        return Err(format!("{flag}: {bad:?} cannot be part of an address"));
+        bail!("{flag}: {bad:?} cannot be part of an address");
     }
     let mut escapes = address.split('%').skip(1).map(str::as_bytes);
     match escapes.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit)) {
         true => Ok(()),
-        false => Err(format!("{flag}: a % in an address is written %25")),
+        false => bail!("{flag}: a % in an address is written %25"),
     }
 }
 
 /// `HOST:PORT` of a server, or `HOST`.
-fn check_host(flag: &str, host: &str) -> Result<(), String> {
+fn check_host(flag: &str, host: &str) -> Result<()> {
     let is_bare = !host.is_empty() && !host.contains(['/', '@', '?', '#']);
     match config::Gateway::parse(&format!("http://{host}")) {
         Ok(_) if is_bare => Ok(()),
-        _ => Err(format!("{flag} {host:?}: not HOST:PORT")),
+        _ => bail!("{flag} {host:?}: not HOST:PORT"),
     }
 }
 
 /// Alertmanager takes these for templates.
-fn check_mail(flag: &str, address: &str) -> Result<(), String> {
+fn check_mail(flag: &str, address: &str) -> Result<()> {
     let is_plain = address.contains('@') && !address.contains("{{") && !address.chars().any(char::is_control);
-    if is_plain { Ok(()) } else { Err(format!("{flag} {address:?}: not an address of mail")) }
+    if is_plain { Ok(()) } else { bail!("{flag} {address:?}: not an address of mail") }
 }
