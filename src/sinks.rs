@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub mod pushgateway;
 pub mod textfile;
 
-use self::pushgateway::{Answer, GroupLookup, Outage, ReadError};
+use self::pushgateway::{Answer, GroupLookup, ReadError};
 use self::textfile::TextfileDir;
 pub use crate::destination::Sink;
 use crate::grouping::GroupingKey;
@@ -105,14 +105,6 @@ impl SinkClient<'_> {
         match self {
             Self::Pushgateway(client) => client.status(deadline).await.map(|status| Some(status.start_time)),
             Self::Textfile(_) => Ok(None),
-        }
-    }
-
-    /// Resolves the name, connects and judges certificates, so that the next request finds a connection.
-    pub async fn connect(&self, deadline: Instant) -> Result<(), Outage> {
-        match self {
-            Self::Pushgateway(client) => client.readiness(deadline).await.map(|_| ()),
-            Self::Textfile(_) => Ok(()),
         }
     }
 }

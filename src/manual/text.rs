@@ -84,7 +84,7 @@ pub(super) const FILES: [(&str, &str); 4] = [
 ];
 
 /// What cannot be the same as without a process in front of the job, and what follows from it.
-pub(super) const CAVEATS: [(&str, &str); 16] = [
+pub(super) const CAVEATS: [(&str, &str); 19] = [
     (
         "Process ids",
         "The process that the caller started is jobmon, and the job is its child: $PPID in the job is jobmon's, and tools \
@@ -102,8 +102,10 @@ pub(super) const CAVEATS: [(&str, &str); 16] = [
     ),
     (
         "Signals to the process group",
-        "A signal that a program sends to the whole process group reaches the job from that program and may reach it from \
-         jobmon a second time; what the terminal sends reaches it once.",
+        "A signal that a program sends to the whole process group, or to one process after the other, reaches the job from \
+         that program. jobmon sends it on only if its reporter has not got it as well. In the first moments of a run, and \
+         when the reporter is stopped, killed or too late, the job may get it twice. A signal for jobmon alone reaches the \
+         job 2 ms later, from the parent process or process 1 up to 20 ms.",
     ),
     (
         "Core dumps",
@@ -111,9 +113,27 @@ pub(super) const CAVEATS: [(&str, &str); 16] = [
          caller sees no core flag in the wait status.",
     ),
     (
+        "The reporter",
+        "Next to the job, jobmon has a second child, named reporter, and for moments a child of that: ps shows them, and each \
+         counts towards limits on processes (pids.max, RLIMIT_NPROC). Where no process is to be had for them, the job runs, \
+         and the result waits for the next jobmon.",
+    ),
+    (
         "SIGKILL",
         "When jobmon is killed with SIGKILL, the kernel kills the job too, unless the job runs as another user or has file \
-         capabilities. Its own children are not killed. The next jobmon on the host counts the run as lost.",
+         capabilities. Its own children are not killed. The reporter outlives jobmon and reports the run as lost. Where the \
+         reporter is killed too (the whole process group, control group or container), the next jobmon on the host does. A \
+         kill between the start of the job and that of the reporter, about 0.2 ms, leaves no trace.",
+    ),
+    (
+        "Limits on memory",
+        "With so little memory that only the job fits (ulimit -v, ulimit -d), the reporter fails: the job does not notice, \
+         and the result waits for the next jobmon. A stack of less than 128 KiB (ulimit -s) is too small for jobmon.",
+    ),
+    (
+        "Hang-up of a session",
+        "Where jobmon leads the session, the kernel sends SIGHUP to jobmon alone, which sends it on. A job that reads from the \
+         terminal may see its end first: a session that was dropped can look like success.",
     ),
     (
         "Parent-death signal",
@@ -121,11 +141,11 @@ pub(super) const CAVEATS: [(&str, &str); 16] = [
     ),
     (
         "Standard error",
-        "While there is something to deliver that may fail (a gateway or a folder of textfiles), jobmon keeps standard \
+        "While there is something to deliver that may fail (a gateway or a directory of textfiles), jobmon keeps standard \
          error open, because a message at the end has to arrive: whoever reads from that pipe sees its end when jobmon \
-         ends. Standard input, standard output and every other descriptor are let go of at the start.",
+         ends. Standard input, standard output and every other descriptor are closed at the start.",
     ),
-    ("--retries", "While another attempt may follow, jobmon keeps all descriptors and the working folder for it."),
+    ("--retries", "While another attempt may follow, jobmon keeps all descriptors and the working directory for it."),
     (
         "Length of the command line",
         "The words of jobmon count towards the limit that the kernel sets to arguments and environment.",
@@ -133,8 +153,8 @@ pub(super) const CAVEATS: [(&str, &str); 16] = [
     ("systemd, Type=notify", "The message comes from the job and not from the main process: set NotifyAccess=all."),
     (
         "systemd, KillMode",
-        "With the default, control-group, systemd sends SIGTERM to jobmon and to the job, so the job may get it twice. With \
-         KillMode=mixed it gets it once.",
+        "With the default, control-group, systemd sends SIGTERM to every process in turn. jobmon recognises that, as above. \
+         With KillMode=mixed there is nothing to recognise.",
     ),
     (
         "Peak memory",
