@@ -1,4 +1,4 @@
-//! What is kept on this host: the history of runs, the state of each group, and what is owed to which sink.
+//! What is kept on this host: the history of runs, the state of each group, and what is pending at which sink.
 //!
 //! The registry knows the truth about every group of this host; gateways and files hold replicas of it. It is the only place
 //! of SQL. It leaves to others: which sinks a group has and every request ([`crate::delivery`]), and what an error
@@ -7,7 +7,7 @@
 //! ```text
 //! STATE DIRECTORY (0700)
 //!   registry.db        SQLite, write-ahead log, every commit of a run synced
-//!   registry.lock      held while the database file is created, migrated or set aside
+//!   registry.lock      held while the database file is created or set aside
 //!   runs/              the journal: one file for every run in progress
 //!   locks/             lock files of others
 //! ```
@@ -83,7 +83,7 @@ pub enum RegistryError {
     Busy(PathBuf),
     /// The disk is full.
     Full(PathBuf),
-    /// A newer jobmon wrote it; it is left alone.
+    /// A newer jobmon wrote it; nothing of it is touched.
     Newer {
         /// The file.
         path: PathBuf,
@@ -185,8 +185,9 @@ impl Registry {
         })
     }
 
-    /// A run of this process has ended: adds it to the history, counts it in its group, and owes the new state to the
-    /// sinks of `declaration`, and to no others; or the deletion of the group, if the declaration say so of such an end.
+    /// A run of this process has ended: adds it to the history, counts it in its group, so that the new state
+    /// is pending at the sinks of `declaration`, and at no others; or the deletion of the group, if the declaration says so of
+    /// such an end.
     /// Survives a power cut once it has returned.
     pub fn remember(
         &mut self,
@@ -200,7 +201,7 @@ impl Registry {
     /// Records the runs that were left in the journal, and removes their files.
     ///
     /// They count like any other run, but do not overwrite what newer runs have said since. Where a run is the first that
-    /// is heard of its group, its declaration are the group's.
+    /// is heard of its group, its declaration is the group's.
     pub fn ingest(&mut self, leftovers: Vec<journal::Leftover>, now: SystemTime) -> Result<Ingested, RegistryError> {
         let mut ingested = Ingested::default();
         for leftover in leftovers {
@@ -296,7 +297,7 @@ impl Registry {
     }
 
     /// Makes a group known before its first run: its expectations are kept for all runs that do not say otherwise, and
-    /// its state is owed to the sinks.
+    /// its state is pending at the sinks.
     pub fn register(
         &mut self,
         key: &GroupingKey,
@@ -313,7 +314,7 @@ impl Registry {
         })
     }
 
-    /// Adds metrics of the job's own to its group, which is owed to its sinks then; `replace` drops what was pushed
+    /// Adds metrics of the job's own to its group, which is pending at its sinks then; `replace` drops what was pushed
     /// before. The text is checked ([`crate::metrics`]); of `declaration` only where the group is to be counts.
     pub fn push(
         &mut self,
@@ -333,9 +334,9 @@ impl Registry {
         })
     }
 
-    /// Forgets a group and owes its deletion wherever a replica may be, and at the sinks `also`: another registry
-    /// may have sent it there. Its runs stay in the history until retention takes them; should it run again, it begins
-    /// anew. False if there is no such group; then only the deletion at `also` is owed.
+    /// Forgets a group; its deletion is pending wherever a replica may be, and at the sinks `also`: another registry may
+    /// have sent it there. Its runs stay in the history until retention takes them; should it run again, it begins
+    /// anew. False if there is no such group; then only the deletion at `also` is pending.
     pub fn unregister(&mut self, key: &GroupingKey, also: &[Sink], now: SystemTime) -> Result<bool, RegistryError> {
         self.store.write(Durability::PowerCut, |transaction| {
             let known = groups::find(transaction, key)?;
@@ -366,18 +367,10 @@ impl Registry {
 
     // Replicas
 
-    /// The group is to be at these sinks, and nowhere else: replicas at others are owed a deletion.
-    pub fn owe(&mut self, group: GroupId, sinks: &[Sink], now: SystemTime) -> Result<(), RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| {
-            let group = groups::get(transaction, group)?;
-            replicas::owe(transaction, &group, sinks, now)
-        })
-    }
-
     /// To be called before every request that could leave a replica of the group at the sink: writes that down, so
     /// that no replica is ever forgotten, and returns the group with the state to send.
     ///
-    /// A sink that is not one of the group's holds a stale replica from then on, which is owed a deletion as soon as
+    /// A sink that is not one of the group's holds a stale replica from then on, whose deletion is pending as soon as
     /// the group's own sinks have its newest state. Costs a sync only where there was anything to write.
     pub fn begin_request(&mut self, group: GroupId, sink: &Sink, now: SystemTime) -> Result<Group, RegistryError> {
         let begun = self.store.read(|transaction| {
@@ -402,15 +395,15 @@ impl Registry {
         outcome: &RequestOutcome,
         now: SystemTime,
     ) -> Result<(), RegistryError> {
-        self.store.write(Durability::Crash, |transaction| replicas::settle(transaction, group, sink, outcome, now))
+        self.store.write(Durability::Crash, |transaction| replicas::finish(transaction, group, sink, outcome, now))
     }
 
-    /// What these sinks hold of the group may be gone in a moment: it is owed to them again.
-    pub fn owe_again(&mut self, group: GroupId, sinks: &[Sink], now: SystemTime) -> Result<(), RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| replicas::owe_again(transaction, group, sinks, now))
+    /// What these sinks hold of the group may be gone in a moment: it is pending there again.
+    pub fn mark_pending(&mut self, group: GroupId, sinks: &[Sink], now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| replicas::mark_pending(transaction, group, sinks, now))
     }
 
-    /// What is owed at the sink has to wait, for a reason that is not the sink's: others come first.
+    /// What is pending at the sink has to wait, for a reason that is not the sink's: others come first.
     pub fn postpone(
         &mut self,
         group: GroupId,
@@ -429,17 +422,17 @@ impl Registry {
         })
     }
 
-    /// What is owed: what was tried least recently first, then what is owed longest.
+    /// What is pending: what was tried least recently first, then what is pending longest.
     pub fn pending_actions(
         &mut self,
-        which: PendingFilter,
+        filter: PendingFilter,
         limit: usize,
         now: SystemTime,
     ) -> Result<Vec<PendingAction>, RegistryError> {
-        self.store.read(|transaction| replicas::owed(transaction, which, limit, now))
+        self.store.read(|transaction| replicas::pending_actions(transaction, filter, limit, now))
     }
 
-    /// The group was deleted at the sink on purpose: nothing is owed there until it runs again, and should it come
+    /// The group was deleted at the sink on purpose: nothing is pending there until it runs again, and should it come
     /// back by itself, its deletion is. False if this registry does not know the group: it belongs to another host.
     pub fn cleared(&mut self, key: &GroupingKey, sink: &Sink, now: SystemTime) -> Result<bool, RegistryError> {
         // Most groups of a gateway are other hosts'.
@@ -536,7 +529,7 @@ fn place(
     now: SystemTime,
 ) -> rusqlite::Result<()> {
     match &declaration.sinks {
-        Some(sinks) => replicas::owe(transaction, group, sinks, now),
+        Some(sinks) => replicas::place(transaction, group, sinks, now),
         None => Ok(()),
     }
 }

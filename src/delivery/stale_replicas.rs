@@ -74,7 +74,7 @@ impl Reconciler<'_> {
         let delivered = replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Delivered);
         let delivered: Vec<Sink> = delivered.map(|replica| replica.sink.clone()).collect();
         if !delivered.is_empty() {
-            self.registry(deadline).owe_again(group.id, &delivered, SystemTime::now())?;
+            self.registry(deadline).mark_pending(group.id, &delivered, SystemTime::now())?;
         }
         for (done, replica) in stale.iter().enumerate() {
             let share = fair_share(until_bookkeeping(deadline), stale.len() - done + 1);
@@ -119,7 +119,7 @@ impl Reconciler<'_> {
         Ok(None)
     }
 
-    /// Deletes the group at one destination, and reads back whether it is gone. Only then is the replica forgotten.
+    /// Deletes the group at one sink, and reads back whether it is gone. Only then is the replica forgotten.
     ///
     /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
     async fn delete(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Delivery {

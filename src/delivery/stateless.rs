@@ -1,6 +1,6 @@
 //! Delivery where the registry cannot be used: what one run says of its group, sent once.
 //!
-//! Nothing is owed, and nothing is known of the group's past, so the state is merged into what the gateway remembers.
+//! Nothing can be pending, and nothing is known of the group's past, so the state is merged into what the gateway remembers.
 //! A replica that a failover makes is written down nowhere. So there is none where the run's result waits in the journal,
 //! from which its home will have it; and where nothing at all can be kept, as in a container without a volume, a run that
 //! reaches its home deletes what earlier ones may have left with those who stand in.

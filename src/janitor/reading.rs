@@ -46,7 +46,7 @@ pub async fn read(client: &Client, deadline: Instant) -> Result<Reading, ReadErr
     {
         reading.reveal(&poison.complaints);
     }
-    reading.settle();
+    reading.finish();
     Ok(reading)
 }
 
@@ -62,7 +62,7 @@ impl Reading {
         self.groups.binary_search_by(|group| group.key.cmp(key)).ok().map(|position| &self.groups[position])
     }
 
-    /// Adds a group that the API shows; [`settle`](Self::settle) comes after the last one.
+    /// Adds a group that the API shows; [`finish`](Self::finish) comes after the last one.
     fn add(&mut self, group: pushgateway::ListedGroup) {
         self.samples += group.samples as u64;
         match of_api(group) {
@@ -94,7 +94,7 @@ impl Reading {
         }
     }
 
-    fn settle(&mut self) {
+    fn finish(&mut self) {
         diagnose(&mut self.groups);
         self.groups.sort_by(|a, b| a.key.cmp(&b.key));
     }
@@ -169,7 +169,7 @@ mod tests {
         for group in groups {
             reading.add(read_group(group.as_bytes(), WANTED).unwrap());
         }
-        reading.settle();
+        reading.finish();
         reading
     }
 
@@ -301,7 +301,7 @@ mod tests {
             "\n",
         );
         reading.reveal(&complaint::read(text.as_bytes()));
-        reading.settle();
+        reading.finish();
         let keys: Vec<(String, bool)> =
             reading.groups.iter().map(|group| (group.key.to_string(), !group.keys_to_delete().is_empty())).collect();
         let expected = [

@@ -133,8 +133,8 @@ pub struct Declaration {
     /// What is expected of the job. What a run says outweighs what was registered.
     #[serde(default, with = "expectations_as_json")]
     pub expectations: Expectations,
-    /// Where the state of the group is to be and nowhere else, each named by a URL without credentials; owed there from
-    /// now on. None: wherever it is to be already. An empty list: nowhere, so that copies are owed their deletion.
+    /// Where the state of the group is to be and nowhere else, pending there from now on. None: wherever it is to be already.
+    /// An empty list: nowhere, so that replicas are to be deleted.
     #[serde(default)]
     pub sinks: Option<Vec<Sink>>,
     /// A note of delivery's to itself: how the sinks were chosen. Kept as it is.

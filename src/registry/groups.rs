@@ -53,7 +53,7 @@ impl Group {
     /// Takes over what a run brought along.
     pub(super) fn expect(&mut self, declaration: &Declaration, now: SystemTime) {
         self.expected = declaration.expectations.clone();
-        self.settle_expectations(now);
+        self.update_expectations(now);
         self.take_route(declaration);
         self.retired = false;
     }
@@ -61,7 +61,7 @@ impl Group {
     /// Takes over what a registration says.
     pub(super) fn register(&mut self, declaration: &Declaration, now: SystemTime) {
         self.registered = declaration.expectations.clone();
-        self.settle_expectations(now);
+        self.update_expectations(now);
         self.take_route(declaration);
         self.retired = false;
         self.state.seq += 1;
@@ -69,7 +69,7 @@ impl Group {
 
     /// What the last run said, else what was registered; and from whichever schedule that is, when the job is due next.
     /// Every report moves that time, also one of a run that knows nothing of a registered schedule.
-    fn settle_expectations(&mut self, now: SystemTime) {
+    fn update_expectations(&mut self, now: SystemTime) {
         let merged = self.expected.or(&self.registered);
         self.expected.next_start = merged.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
         self.registered.next_start = None;

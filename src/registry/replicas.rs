@@ -1,6 +1,6 @@
-//! What is owed: which sink is to hold a group's state, which state it holds, and what is still to be done.
+//! Replicas: which sink is to hold a group's state, which state it holds, and what is still to be done.
 //!
-//! What is owed is a group, not a message: the state is rendered when it is sent, so that many missed runs cost one
+//! What is pending is a group, not a message: the state is rendered when it is sent, so that many missed runs cost one
 //! request and an old state never follows a newer one. A replica is written down before the first request that could make
 //! it, and stays written down until its deletion was confirmed. How a sink is chosen, and every request, belongs to
 //! [`crate::delivery`].
@@ -94,7 +94,7 @@ pub struct PendingAction {
     pub action: Action,
 }
 
-/// What a debt asks for.
+/// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send the present state.
@@ -103,12 +103,12 @@ pub enum Action {
     Delete,
 }
 
-/// Which debts to list.
+/// Which pending actions to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingFilter {
-    /// Only those that can be paid: deletions whose time has come, at sinks that are not backing off.
+    /// Only those whose time has come, at sinks that are not backing off.
     Actionable,
-    /// Whatever is owed.
+    /// All of them.
     All,
 }
 
@@ -119,7 +119,7 @@ pub struct RetryableError {
     pub reason: String,
     /// The sink may still carry out what was asked of it, even after what is asked of it next.
     pub abandoned: bool,
-    /// How long it asks to be left alone.
+    /// How long it asks for no further request.
     pub retry_after: Option<Duration>,
 }
 
@@ -139,9 +139,9 @@ pub enum RequestOutcome {
     },
     /// The sink holds nothing of the group any more.
     Deleted,
-    /// No answer, or one that may change: the sink is left alone for a while, and the debt stays.
+    /// No answer, or one that may change: the sink backs off, and the action stays pending.
     Failed(RetryableError),
-    /// The state `seq` was refused for good; the debt is gone until the next state.
+    /// The state `seq` was refused for good; nothing is pending until the next state.
     Rejected {
         /// The sequence number of the state that was sent.
         seq: u64,
@@ -157,7 +157,7 @@ const COLUMNS: &str = "replicas.group_id, replicas.sink, replicas.desired, repli
 /// How many columns [`from_row`] takes up.
 const WIDTH: usize = 13;
 
-/// The group's state is a new one: it is owed to the sinks that already are to hold it, and to `more`.
+/// The group's state is a new one: it is pending at the sinks that already are to hold it, and at `more`.
 pub(super) fn state_changed(
     transaction: &Transaction<'_>,
     group: &Group,
@@ -176,7 +176,7 @@ pub(super) fn state_changed(
 }
 
 /// The group is to be at these sinks and nowhere else.
-pub(super) fn owe(
+pub(super) fn place(
     transaction: &Transaction<'_>,
     group: &Group,
     sinks: &[Sink],
@@ -198,7 +198,7 @@ pub(super) fn owe(
     Ok(())
 }
 
-/// The group is to be nowhere: its deletion is owed wherever a replica may be, and at the sinks `also`, of which
+/// The group is to be nowhere: its deletion is pending wherever a replica may be, and at the sinks `also`, of which
 /// nothing is known.
 pub(super) fn withdraw(
     transaction: &Transaction<'_>,
@@ -206,29 +206,28 @@ pub(super) fn withdraw(
     also: &[Sink],
     now: SystemTime,
 ) -> rusqlite::Result<()> {
-    owe(transaction, group, &[], now)?;
+    place(transaction, group, &[], now)?;
     for sink in also {
         begin(transaction, group.id, sink, now)?;
     }
     Ok(())
 }
 
-/// The state is to be at the sink, and is owed unless it is there already. A replica may exist from now on.
+/// The new state is to be at the sink. A replica may exist from now on.
 fn want(transaction: &Transaction<'_>, group: GroupId, sink: &Sink, now: SystemTime) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
         "INSERT INTO replicas (group_id, sink, desired, may_exist, pending_since) VALUES (?1, ?2, 1, 1, ?3) \
-         ON CONFLICT (group_id, sink) DO UPDATE SET desired = 1, cleared = 0, may_exist = 1, pending_since = \
-         iif(max(delivered_seq, rejected_seq) >= (SELECT seq FROM groups WHERE id = ?1), NULL, ifnull(pending_since, ?3))",
+         ON CONFLICT (group_id, sink) \
+         DO UPDATE SET desired = 1, cleared = 0, may_exist = 1, pending_since = ifnull(pending_since, ?3)",
         params![group.0, sink, nanos_of(now)],
     )?;
     Ok(())
 }
 
-/// Before a request: writes down that a replica may come to be at the sink, a stray one if it is not wanted there.
-/// Returns whether that was new.
-pub(super) fn begin(connection: &Connection, group: GroupId, sink: &Sink, now: SystemTime) -> rusqlite::Result<bool> {
-    let changed = sql::execute(
+/// Before a request: writes down that a replica may come to be at the sink, a stale one if it is not wanted there.
+pub(super) fn begin(connection: &Connection, group: GroupId, sink: &Sink, now: SystemTime) -> rusqlite::Result<()> {
+    sql::execute(
         connection,
         "INSERT INTO replicas (group_id, sink, desired, may_exist, pending_since) VALUES (?1, ?2, 0, 1, ?3) \
          ON CONFLICT (group_id, sink) \
@@ -236,7 +235,7 @@ pub(super) fn begin(connection: &Connection, group: GroupId, sink: &Sink, now: S
          WHERE NOT may_exist OR pending_since IS NULL",
         params![group.0, sink, nanos_of(now)],
     )?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// Whether [`begin`] has nothing left to write down.
@@ -246,7 +245,7 @@ pub(super) fn has_begun(connection: &Connection, group: GroupId, sink: &Sink) ->
 }
 
 /// After a request: writes down how it ended, for the replica and for the sink.
-pub(super) fn settle(
+pub(super) fn finish(
     transaction: &Transaction<'_>,
     group: GroupId,
     sink: &Sink,
@@ -256,7 +255,7 @@ pub(super) fn settle(
     let (row, time) = ((group.0, sink), nanos_of(now));
     match outcome {
         RequestOutcome::Delivered { seq } => {
-            // A replica that is not wanted there stays owed: its deletion.
+            // A replica that is not wanted there stays pending: its deletion.
             sql::execute(
                 transaction,
                 "UPDATE replicas SET delivered_seq = max(delivered_seq, ?3), may_exist = 1, abandoned = 0, attempts = 0, \
@@ -268,7 +267,7 @@ pub(super) fn settle(
             sink_health::answered(transaction, sink, now)
         }
         RequestOutcome::Deleted => {
-            // What is wanted there again by now is owed from the beginning.
+            // What is wanted there again by now is pending from the beginning.
             sql::execute(
                 transaction,
                 "UPDATE replicas SET delivered_seq = 0, rejected_seq = 0, may_exist = desired, abandoned = 0, attempts = 0, \
@@ -300,8 +299,8 @@ pub(super) fn settle(
     }
 }
 
-/// Whatever the sinks hold of the group may be gone: it is owed to those that are to hold it.
-pub(super) fn owe_again(
+/// Whatever the sinks hold of the group may be gone: it is pending at those that are to hold it.
+pub(super) fn mark_pending(
     transaction: &Transaction<'_>,
     group: GroupId,
     sinks: &[Sink],
@@ -318,7 +317,7 @@ pub(super) fn owe_again(
     Ok(())
 }
 
-/// What is owed at a sink has to wait for another one: its turn comes after that of everything else.
+/// What is pending at a sink has to wait for another one: its turn comes after that of everything else.
 pub(super) fn postpone(
     transaction: &Transaction<'_>,
     group: GroupId,
@@ -344,7 +343,7 @@ pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite
     Ok(())
 }
 
-/// The group was deleted at the sink on purpose: nothing is owed there until it runs again.
+/// The group was deleted at the sink on purpose: nothing is pending there until it runs again.
 pub(super) fn cleared(
     transaction: &Transaction<'_>,
     group: GroupId,
@@ -363,8 +362,8 @@ pub(super) fn cleared(
 }
 
 /// The sink may have lost whatever arrived there, and may have back whatever was deleted: everything that concerns
-/// it is owed again. Returns how many groups that are.
-pub(super) fn forgotten(transaction: &Transaction<'_>, sink: &Sink, now: SystemTime) -> rusqlite::Result<u64> {
+/// it is pending again. Returns how many groups that are.
+pub(super) fn restarted(transaction: &Transaction<'_>, sink: &Sink, now: SystemTime) -> rusqlite::Result<u64> {
     let changed = sql::execute(
         transaction,
         "UPDATE replicas SET delivered_seq = 0, rejected_seq = 0, may_exist = 1, pending_since = ifnull(pending_since, ?2) \
@@ -374,8 +373,8 @@ pub(super) fn forgotten(transaction: &Transaction<'_>, sink: &Sink, now: SystemT
     Ok(changed as u64)
 }
 
-/// What is owed: what was tried least recently first, then what is owed longest.
-pub(super) fn owed(
+/// What is pending: what was tried least recently first, then what is pending longest.
+pub(super) fn pending_actions(
     connection: &Connection,
     which: PendingFilter,
     limit: usize,
@@ -393,7 +392,7 @@ pub(super) fn owed(
     }
     // A stale replica goes only when no sink that is to hold the group is waiting for it; a backoff that would end
     // later than any backoff can was written under another clock.
-    let payable = "AND (replicas.desired OR replicas.cleared OR groups.retired OR NOT EXISTS \
+    let actionable = "AND (replicas.desired OR replicas.cleared OR groups.retired OR NOT EXISTS \
          (SELECT 1 FROM replicas AS home WHERE home.group_id = replicas.group_id AND home.desired \
           AND home.pending_since IS NOT NULL)) \
          AND NOT EXISTS (SELECT 1 FROM sink_health WHERE sink_health.sink = replicas.sink \
@@ -401,17 +400,17 @@ pub(super) fn owed(
     let tail = format!(
         "FROM replicas CROSS JOIN groups ON groups.id = replicas.group_id WHERE replicas.pending_since IS NOT NULL {} \
          ORDER BY replicas.last_attempt, replicas.pending_since LIMIT {}",
-        if which == PendingFilter::Actionable { payable } else { "AND ?1 <= ?2" },
+        if which == PendingFilter::Actionable { actionable } else { "AND ?1 <= ?2" },
         integer(limit as u64)
     );
     let query = groups::select(&format!(", {COLUMNS}"), &tail);
-    let debt = |row: &Row<'_>| {
+    let pending = |row: &Row<'_>| {
         let replica = from_row(row, groups::WIDTH)?;
         let action = if replica.desired == Desired::Present { Action::Push } else { Action::Delete };
         Ok(PendingAction { group: groups::from_row(row)?, replica, action })
     };
     let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(sink_health::LONGEST_BACKOFF));
-    sql::query(connection, &query, params![nanos_of(now), farthest], debt)
+    sql::query(connection, &query, params![nanos_of(now), farthest], pending)
 }
 
 /// What is known of a group's replicas, by sink.

@@ -1,4 +1,4 @@
-//! What all processes of this host know of a gateway: whether it answers, when to ask again, and when it was started.
+//! What all processes of this host know of a sink: whether it answers, when to ask again, and when it was started.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,14 +10,14 @@ use super::replicas::{self, RetryableError};
 use super::sql;
 use crate::destination::Sink;
 
-/// A gateway that has been spoken to.
+/// A sink that has been spoken to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkHealth {
-    /// Its URL, without credentials.
+    /// The sink.
     pub sink: Sink,
     /// When it was started, in its own words.
     pub start_time: Option<String>,
-    /// Until when it is left alone; see [`is_backing_off`](Self::is_backing_off).
+    /// Until when it is backing off; see [`is_backing_off`](Self::is_backing_off).
     pub backoff_until: Option<SystemTime>,
     /// Failures since the last answer; those of many processes at the same time count as one.
     pub failures: u64,
@@ -30,7 +30,7 @@ pub struct SinkHealth {
 }
 
 impl SinkHealth {
-    /// Whether it is to be left alone at `now`. A time that lies farther ahead than any backoff reaches was written under
+    /// Whether it is backing off at `now`. A time that lies farther ahead than any backoff reaches was written under
     /// another clock, and does not count.
     pub fn is_backing_off(&self, now: SystemTime) -> bool {
         self.backoff_until.is_some_and(|until| until > now && super::clock::since(now, until) <= LONGEST_BACKOFF)
@@ -44,15 +44,15 @@ pub enum RestartCheck {
     FirstContact,
     /// Not restarted since it was last seen.
     Unchanged,
-    /// Started anew: so many groups are owed to it again.
+    /// Started anew: so many groups are pending there again.
     Restarted(u64),
 }
 
 const SHORTEST_BACKOFF: Duration = Duration::from_secs(2);
-/// No gateway is left alone for longer.
+/// No sink backs off for longer.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// How long to leave a gateway alone after so many failures in a row: two seconds, doubled with every further failure up
+/// How long to back off after so many failures in a row: two seconds, doubled with every further failure up
 /// to five minutes, of which `jitter` (0 to 1) chooses a point in the upper half.
 pub fn backoff(failures: u64, jitter: f64) -> Duration {
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
@@ -71,7 +71,7 @@ pub(super) fn answered(transaction: &Transaction<'_>, sink: &Sink, now: SystemTi
     Ok(())
 }
 
-/// The gateway did not answer, or not for good. It is left alone for as long as it asks for, but no longer than for the
+/// The gateway did not answer, or not for good. It backs off for as long as it asks for, but no longer than for the
 /// longest backoff: what asks may be a proxy that knows less than the next attempt would.
 pub(super) fn failed(
     transaction: &Transaction<'_>,
@@ -108,9 +108,9 @@ pub(super) fn seen(
     now: SystemTime,
 ) -> rusqlite::Result<RestartCheck> {
     let known = get(transaction, sink)?.and_then(|gateway| gateway.start_time);
-    let sighting = match known {
+    let check = match known {
         Some(known) if known == start_time => return Ok(RestartCheck::Unchanged),
-        Some(_) => RestartCheck::Restarted(replicas::forgotten(transaction, sink, now)?),
+        Some(_) => RestartCheck::Restarted(replicas::restarted(transaction, sink, now)?),
         None => RestartCheck::FirstContact,
     };
     sql::execute(
@@ -119,7 +119,7 @@ pub(super) fn seen(
          ON CONFLICT (sink) DO UPDATE SET start_time = ?2",
         params![sink, start_time],
     )?;
-    Ok(sighting)
+    Ok(check)
 }
 
 /// What is known of one gateway.

@@ -74,7 +74,7 @@ impl StateDir {
         create_private(path)
     }
 
-    /// Takes the lock under which the database file is created, migrated or set aside; held until the file is closed.
+    /// Takes the lock under which the database file is created or set aside; held until the file is closed.
     pub(super) fn lock_database_file(&self, deadline: Instant) -> io::Result<File> {
         let lock = private_file().create(true).truncate(false).open(self.path.join("registry.lock"))?;
         loop {

@@ -298,21 +298,21 @@ fn a_run_that_is_to_leave_no_trace_is_withdrawn_from_everywhere_unless_a_newer_o
         drop(entry);
         registry.ingest(journal::leftovers(&temp.dir, None, at(500)).runs, at(500)).unwrap();
     };
-    let owed = |registry: &mut Registry| {
+    let pending = |registry: &mut Registry| {
         let actions = registry.pending_actions(PendingFilter::All, 10, at(500)).unwrap();
-        let mut owed: Vec<_> = actions.into_iter().map(|action| (action.replica.sink, action.action)).collect();
-        owed.sort_by(|a, b| a.0.cmp(&b.0));
-        owed
+        let mut pending: Vec<_> = actions.into_iter().map(|action| (action.replica.sink, action.action)).collect();
+        pending.sort_by(|a, b| a.0.cmp(&b.0));
+        pending
     };
     let (push, delete) = ((sink(A), Action::Push), |url: &str| (sink(url), Action::Delete));
     registry.remember(&record("ci", 100, Outcome::Failure), &declaration, at(110)).unwrap();
-    assert_eq!(owed(&mut registry), std::slice::from_ref(&push));
+    assert_eq!(pending(&mut registry), std::slice::from_ref(&push));
     late(&mut registry, 50);
-    assert_eq!(owed(&mut registry), std::slice::from_ref(&push), "the failure came after it");
+    assert_eq!(pending(&mut registry), std::slice::from_ref(&push), "the failure came after it");
     late(&mut registry, 150);
-    assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
+    assert_eq!(pending(&mut registry), [delete(A), delete(B)]);
     registry.remember(&record("ci", 200, Outcome::Timeout), &declaration, at(210)).unwrap();
-    assert_eq!(owed(&mut registry), [push, delete(B)]);
+    assert_eq!(pending(&mut registry), [push, delete(B)]);
     registry.remember(&record("ci", 300, Outcome::Success), &declaration, at(310)).unwrap();
-    assert_eq!(owed(&mut registry), [delete(A), delete(B)]);
+    assert_eq!(pending(&mut registry), [delete(A), delete(B)]);
 }

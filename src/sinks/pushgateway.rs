@@ -77,7 +77,7 @@ pub enum Credentials {
 }
 
 /// Why a client cannot be built: a file that cannot be read, a header that cannot be sent. Worth a line, and the gateway
-/// stays owed.
+/// keeps what is pending there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetupError(String);
 
@@ -243,7 +243,7 @@ impl Client {
         let key = RawKey::from(key);
         let mut answer = self.get("/metrics", deadline).await?;
         if matches!(answer.status(), 429 | 503) {
-            // It asks to be left alone.
+            // It asks for no further request.
             return Err(answer.failure().await);
         }
         if answer.status() == 200 {

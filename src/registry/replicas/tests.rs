@@ -130,7 +130,7 @@ fn a_request_that_timed_out_may_have_left_a_copy() {
 }
 
 #[test]
-fn a_change_of_destinations_moves_the_group() {
+fn a_change_of_sinks_moves_the_group() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let group = run(&mut registry, "x", &[A, B], 100);
@@ -144,18 +144,8 @@ fn a_change_of_destinations_moves_the_group() {
     deliver(&mut registry, &group, C, 202);
     assert_eq!(actionable(&mut registry), ["x Delete a"]);
     // Back again before the deletion was made: nothing to delete.
-    registry.owe(group.id, &[A, B].map(sink), at(203)).unwrap();
-    assert_eq!(actionable(&mut registry), ["x Push a"]);
-}
-
-#[test]
-fn what_is_there_already_is_not_owed_again() {
-    let temp = Temp::new();
-    let mut registry = temp.registry();
-    let group = run(&mut registry, "x", &[A], 100);
-    deliver(&mut registry, &group, A, 101);
-    registry.owe(group.id, &[A].map(sink), at(102)).unwrap();
-    assert_eq!(actionable(&mut registry), Vec::<String>::new());
+    run(&mut registry, "x", &[A, B], 300);
+    assert_eq!(actions(&mut registry, PendingFilter::All, 400), ["x Push a", "x Push b", "x Delete c"]);
 }
 
 #[test]
@@ -276,7 +266,7 @@ fn what_may_be_lost_is_owed_again_and_what_waits_for_another_comes_last() {
     let group = run(&mut registry, "x", &[A], 100);
     fail(&mut registry, &group, B, 101);
     deliver(&mut registry, &group, A, 102);
-    registry.owe_again(group.id, &[A, B, C].map(sink), at(103)).unwrap();
+    registry.mark_pending(group.id, &[A, B, C].map(sink), at(103)).unwrap();
     assert_eq!(status(&mut registry, "x"), [ReplicaStatus::Pending, ReplicaStatus::Stale]);
     assert_eq!(actionable(&mut registry), ["x Push a"]);
     deliver(&mut registry, &group, A, 104);

@@ -24,9 +24,9 @@ pub enum Answer {
     },
     /// It was read and refused: sending the same again cannot help.
     Rejected(Rejection),
-    /// No answer, or one that may change: the state stays owed.
+    /// No answer, or one that may change: the state stays pending.
     Unavailable(Outage),
-    /// The gateway refuses every push by anybody because of a group that is not ours: the state stays owed.
+    /// The gateway refuses every push by anybody because of a group that is not ours: the state stays pending.
     Poisoned(Poison),
 }
 
@@ -48,7 +48,7 @@ pub struct Outage {
     pub perhaps_applied: bool,
     /// What has to happen before another attempt has a chance.
     pub remedy: Remedy,
-    /// How long the server asks to be left alone (`Retry-After`).
+    /// How long the server asks for no further request (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
