@@ -39,6 +39,7 @@ complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "list" -d 'List the gr
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "clear" -d 'Delete groups from gateways'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "doctor" -d 'Check the whole chain and say what to do next'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "config" -d 'Print the effective configuration and where each value comes from'
+complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "record" -d 'Record a run that jobmon did not start'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "cron" -d 'Find the jobs of crontabs, put jobmon in front of them, and take it away again'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "generate" -d 'Print files for Prometheus, Grafana, Alertmanager, nginx and systemd'
 complete -c jobmon -n "__fish_jobmon_needs_command" -f -a "run" -d 'Run a command unchanged and report how it ended'
@@ -282,6 +283,35 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l state-dir -d 'F
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l exit-code -d 'Exit code of the run' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l duration -d 'How long it ran; it ended now' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s j -l job -d 'Value of the label "job" [env: JOBMON_JOB] [default: script_monitor]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s n -l name -d 'Value of the label "script_name" [env: JOBMON_NAME]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l max-duration -d 'A run that takes longer is too long [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l bearer-token-file -d 'File with a bearer token [env: JOBMON_BEARER_TOKEN_FILE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l header -d 'Header to send with every request, repeatable [env: JOBMON_HEADERS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l ca-file -d 'Trust the certificates in FILE besides the system\'s (PEM) [env: JOBMON_CA_FILE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l client-cert -d 'Certificate to show to the gateway (PEM) [env: JOBMON_CLIENT_CERT]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l client-key -d 'Private key of --client-cert (PEM) [env: JOBMON_CLIENT_KEY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l systemd -d 'Take the facts from systemd, in ExecStopPost= of a service'
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -s h -l help -d 'Print help (see more with \'--help\')'

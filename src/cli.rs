@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod generate;
 pub mod history;
 pub mod janitor;
+pub mod record;
 pub mod register;
 pub mod run;
 pub mod settings;
@@ -58,6 +59,7 @@ pub enum Command {
     Clear(Box<janitor::ClearArgs>),
     Doctor(Box<doctor::DoctorArgs>),
     Config(Box<doctor::ConfigArgs>),
+    Record(Box<record::RecordArgs>),
     Cron(Box<cron::CronArgs>),
     Generate(Box<generate::GenerateArgs>),
 }

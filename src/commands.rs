@@ -22,6 +22,7 @@ mod jobmon_sh;
 mod list;
 mod logs;
 mod push;
+mod record;
 mod register;
 mod run;
 mod selection;
@@ -56,6 +57,7 @@ fn dispatch(Invocation { command, flags }: Invocation) -> Result<ExitCode> {
     let config = || configured(&flags, ExplicitFile::MustLoad);
     match command {
         Command::Run(args) => run::run(*args, &flags),
+        Command::Record(args) => record::run(&args, &flags),
         Command::Generate(args) => generate::run(&args, &flags),
         // What is wrong with a file is what these two are about.
         Command::Config(args) => config_command::run(&args, &configured(&flags, ExplicitFile::MayFail)?),
@@ -76,11 +78,16 @@ fn dispatch(Invocation { command, flags }: Invocation) -> Result<ExitCode> {
 /// The configuration of a command that has no job to start; what was wrong with it is logged, once.
 fn configured(flags: &Flags, explicit: ExplicitFile) -> Result<Config> {
     let config = config::load(flags, None, explicit)?;
+    log_configuration(&config);
+    Ok(config)
+}
+
+/// Starts the log, with what was wrong with the configuration.
+fn log_configuration(config: &Config) {
     logging::start_logging(config.verbosity);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(config)
 }
 
 /// One line on standard error about why a command failed, and the exit code for that.

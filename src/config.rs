@@ -41,7 +41,7 @@ pub use resolve::{Facts, resolve};
 pub use secret::{Header, MASK, ReadHeaders, ReadSecret, Secret, SecretSource};
 pub use setting::{OTHER_VARIABLES, Setting, near_miss, secret_variables};
 pub use show::{Shown, show};
-pub use signal::name as signal_name;
+pub use signal::{by_name as signal_number, name as signal_name};
 
 use crate::grouping::GroupingKey;
 

@@ -18,7 +18,8 @@
 //! Beside the flow: [`janitor`] (list and clear groups of a gateway), [`generate`] (rules, dashboard and other files for
 //! the Prometheus side), [`doctor`] (walks the chain and says what is wrong), [`manual`] (manual pages and completions),
 //! [`render`] (tables and words for people), [`naming`] (what a command is called), [`shell`] (the shape of a line that a
-//! shell reads) and [`schedules`] (crontabs: read as their daemons do, and rewritten).
+//! shell reads), [`schedules`] (crontabs: read as their daemons do, and rewritten) and [`service`] (how a service of systemd
+//! ended).
 //! [`commands`] holds one straight-line function for each subcommand.
 //!
 //! # What is absent
@@ -51,6 +52,7 @@ pub mod render;
 pub mod run;
 pub mod schedule;
 pub mod schedules;
+pub mod service;
 pub mod shell;
 pub mod sinks;
 pub mod supervise;

@@ -57,7 +57,8 @@ pub(super) fn parse(raw: &Raw) -> Result<i32, Reason> {
     number.filter(is_signal).ok_or_else(|| EXAMPLE.to_owned())
 }
 
-fn by_name(text: &str) -> Option<i32> {
+/// The number of a signal by its name, with or without SIG.
+pub fn by_name(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }

@@ -41,6 +41,7 @@ mod programs;
 mod proxy;
 mod push;
 mod readme;
+mod record;
 mod register;
 mod run;
 mod run_destinations;

@@ -115,6 +115,33 @@ END
   systemctl start variables-$way
 done
 
+# Services without a wrapper, whose ends are recorded.
+record='ExecStopPost=-/share/jobmon record --systemd'
+recorded() { # NAME < lines of [Service]
+  { echo '[Service]'; cat; echo "$record"; } | unit "record-$1.service"
+}
+recorded success <<< $'Type=oneshot\nExecStart=/bin/sleep 0.3'
+recorded failure <<< $'Type=oneshot\nExecStart=/bin/sh -c "exit 3"'
+recorded signal <<< $'Type=oneshot\nExecStart=/bin/sh -c "kill -9 $$$$"'
+recorded timeout <<< $'Type=oneshot\nTimeoutStartSec=1\nExecStart=/bin/sleep 1000'
+recorded accepted <<< $'Type=oneshot\nSuccessExitStatus=5\nExecStart=/bin/sh -c "exit 5"'
+recorded missing <<< $'Type=oneshot\nExecStart=/no/such/program'
+recorded restart <<< $'Type=exec\nRestart=on-failure\nRestartSec=100ms\nExecStart=/bin/bash -c "[ -e /run/second ] || { touch /run/second; exit 4; }"'
+{ printf '[Unit]\nConditionPathExists=/nonexistent\n[Service]\nType=oneshot\nExecStart=/bin/true\n'; echo "$record"; } | unit record-condition.service
+for name in success failure signal timeout accepted missing condition restart; do
+  systemctl start record-$name
+done
+{ printf '[Timer]\nOnActiveSec=100ms\nAccuracySec=1ms\n'; } | unit record-timed.timer
+recorded timed <<< $'Type=oneshot\nExecStart=/bin/true'
+systemctl start record-timed.timer
+has_run() { /share/jobmon history --limit 0 -n "$1" 2>/dev/null | grep -q success; }
+eventually has_run record-restart
+eventually has_run record-timed
+for name in success failure signal timeout accepted missing; do
+  echo "$(shows record-$name Result)"
+done > recorded
+/share/jobmon cron scan > scan
+
 # What jobmon keeps of all this.
 cp -r /var/lib/jobmon state
 

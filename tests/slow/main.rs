@@ -201,6 +201,56 @@ fn a_job_that_was_stopped_is_in_the_history() {
     assert_eq!((runs[0].outcome, runs[0].exit_code, runs[0].signal), (Outcome::Failure, 143, Some(15)));
 }
 
+/// The runs of one job, oldest first: result, exit code, signal.
+fn runs(name: &str) -> Vec<(Outcome, i32, Option<i32>)> {
+    let (state, _) = StateDir::open(&SHARE.join("results/state")).unwrap();
+    let (mut registry, _) = Registry::open(&state, Instant::now() + PATIENCE).unwrap();
+    let filter = RunFilter { labels: vec![("script_name".into(), name.into())], limit: 9, ..RunFilter::default() };
+    let runs = registry.runs(&filter).unwrap().into_iter().map(|run| run.record);
+    let mut runs: Vec<_> = runs.map(|run| (run.outcome, run.exit_code, run.signal)).collect();
+    runs.reverse();
+    runs
+}
+
+#[test]
+fn services_without_a_wrapper_are_recorded_as_systemd_judges_them() {
+    use Outcome::{Failure, Success, Timeout};
+    let check = |name: &str, expected: &[(Outcome, i32, Option<i32>)]| assert_eq!(runs(name), expected, "{name}");
+    check("record-success", &[(Success, 0, None)]);
+    check("record-failure", &[(Failure, 3, None)]);
+    check("record-signal", &[(Failure, 137, Some(9))]);
+    check("record-timeout", &[(Timeout, 124, Some(15))]);
+    check("record-accepted", &[(Success, 5, None)]);
+    check("record-missing", &[(Failure, 203, None)]);
+    check("record-condition", &[]);
+    check("record-restart", &[(Failure, 4, None), (Success, 0, None)]);
+    check("record-timed", &[(Success, 0, None)]);
+    // What is recorded changes nothing of how a service ends.
+    let results = read("recorded");
+    let results: Vec<&str> = results.lines().map(str::trim).collect();
+    assert_eq!(results, ["success", "exit-code", "signal", "timeout", "success", "exit-code"]);
+}
+
+#[test]
+fn the_duration_of_a_service_is_systemds() {
+    let (state, _) = StateDir::open(&SHARE.join("results/state")).unwrap();
+    let (mut registry, _) = Registry::open(&state, Instant::now() + PATIENCE).unwrap();
+    let filter =
+        RunFilter { labels: vec![("script_name".into(), "record-success".into())], limit: 1, ..RunFilter::default() };
+    let duration = registry.runs(&filter).unwrap()[0].record.duration;
+    assert!(duration >= Duration::from_millis(300) && duration < Duration::from_secs(30), "{duration:?}");
+}
+
+#[test]
+fn a_scan_lists_the_timers_of_systemd() {
+    let scan = read("scan");
+    let line = |unit: &str| {
+        scan.lines().find(|line| line.contains(unit)).unwrap_or_else(|| panic!("{unit} in {scan}")).to_owned()
+    };
+    assert!(line("record-timed.timer").contains("jobmon: success"), "{scan}");
+    assert!(line("systemd-tmpfiles-clean.timer").contains("not watched"), "{scan}");
+}
+
 #[test]
 fn cron_mails_what_the_job_says_and_nothing_else() {
     assert_eq!((read("cron-active").trim(), read("cron-quiet").trim()), ("active", "0"));

@@ -1,0 +1,218 @@
+//! What systemd says of a service that has ended: `$SERVICE_RESULT` and its companions (systemd.exec(5)), the properties of
+//! the unit, and its control group.
+//!
+//! Pure: texts in, values out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::exit_code;
+use crate::record::{Outcome, SuccessCodes};
+
+/// How a service ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceEnd {
+    /// How it counts.
+    pub outcome: Outcome,
+    /// As `script_exit_code` counts it.
+    pub exit_code: i32,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// What exit code and signal do not say.
+    pub note: Option<&'static str>,
+}
+
+/// The variables of `ExecStopPost=`.
+#[derive(Clone, Debug, Default)]
+pub struct Variables {
+    /// `$SERVICE_RESULT`
+    pub result: String,
+    /// `$EXIT_CODE`: `exited`, `killed` or `dumped`; not set where no process was started.
+    pub exit_code: String,
+    /// `$EXIT_STATUS`: a number, or the name of a signal.
+    pub exit_status: String,
+}
+
+/// Judges a service; none where it did not run: a condition failed, or it was started too often.
+///
+/// systemd's own judgement counts (`SuccessExitStatus=`, a stop that was asked for), and the exit codes that are configured as
+/// success here.
+pub fn judge(variables: &Variables, success_codes: &SuccessCodes) -> Option<ServiceEnd> {
+    let signal = signal_number(&variables.exit_status).filter(|_| variables.exit_code != "exited");
+    let code = variables.exit_status.parse::<i32>().ok().filter(|_| variables.exit_code == "exited");
+    let exit_code = match (code, signal) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => exit_code::SIGNAL_BASE + signal,
+        (None, None) => 0,
+    };
+    let end = |outcome, exit_code, note| ServiceEnd { outcome, exit_code, signal, note };
+    let failure = |note| {
+        // What failed without an exit code of its own never came to be.
+        let exit_code = if exit_code == 0 { i32::from(exit_code::NOT_EXECUTABLE) } else { exit_code };
+        Some(end(Outcome::Failure, exit_code, Some(note)))
+    };
+    match variables.result.as_str() {
+        "exec-condition" | "start-limit-hit" => None,
+        "success" => Some(end(Outcome::Success, exit_code, None)),
+        "exit-code" if code.is_some_and(|code| success_codes.contains(code)) => {
+            Some(end(Outcome::Success, exit_code, None))
+        }
+        "exit-code" | "signal" => Some(end(Outcome::Failure, exit_code, None)),
+        "core-dump" => Some(end(Outcome::Failure, exit_code, Some("dumped core"))),
+        "timeout" => Some(ServiceEnd { signal, ..end(Outcome::Timeout, i32::from(exit_code::TIMED_OUT), None) }),
+        "watchdog" => failure("missed its watchdog's time (WatchdogSec=)"),
+        "oom-kill" => {
+            let killed = exit_code::SIGNAL_BASE + libc::SIGKILL;
+            let exit_code = if signal.is_some() || code.is_some_and(|code| code != 0) { exit_code } else { killed };
+            Some(end(Outcome::Failure, exit_code, Some("a process was killed because memory ran out (OOM)")))
+        }
+        "protocol" => failure("did not tell systemd what its type promises (Type=)"),
+        "resources" => failure("systemd could not start it"),
+        _ => failure("failed for a reason that jobmon does not know"),
+    }
+}
+
+/// The number of a signal by the name that systemd gives it, without SIG.
+fn signal_number(name: &str) -> Option<i32> {
+    crate::config::signal_number(name)
+}
+
+/// What the manager knows of the times and the use of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How long it ran.
+    pub duration: Option<Duration>,
+    /// How long ago it ended.
+    pub ended_ago: Option<Duration>,
+    /// Names this start of the unit.
+    pub invocation: Option<String>,
+    /// CPU time of all its processes.
+    pub cpu: Option<Duration>,
+    /// Whether its conditions held.
+    pub was_started: bool,
+}
+
+/// Properties to ask `systemctl show` for.
+pub const PROPERTIES: &str = "--property=Id,InvocationID,ConditionResult,InactiveExitTimestampMonotonic,\
+                              ExecMainExitTimestampMonotonic,ExecMainStartTimestampMonotonic,CPUUsageNSec";
+
+/// Reads properties, one `Key=Value` in each line; `now` is the time of CLOCK_MONOTONIC.
+pub fn usage(properties: &str, now: Duration) -> Usage {
+    let properties: BTreeMap<&str, &str> = properties.lines().filter_map(|line| line.split_once('=')).collect();
+    let moment = |key: &str| {
+        let microseconds: u64 = properties.get(key)?.parse().ok()?;
+        (microseconds > 0).then(|| Duration::from_micros(microseconds))
+    };
+    let main = moment("ExecMainStartTimestampMonotonic");
+    let started = moment("InactiveExitTimestampMonotonic").or(main);
+    // Of an earlier start, where this one came to no main process.
+    let ended =
+        moment("ExecMainExitTimestampMonotonic").filter(|ended| started.is_none_or(|started| *ended >= started));
+    let ended = ended.unwrap_or(now);
+    Usage {
+        duration: started.map(|started| ended.saturating_sub(started)),
+        ended_ago: Some(now.saturating_sub(ended)),
+        invocation: properties.get("InvocationID").filter(|id| !id.is_empty()).map(|id| (*id).to_owned()),
+        cpu: properties
+            .get("CPUUsageNSec")
+            .and_then(|value| value.parse().ok())
+            .filter(|time| *time < u64::MAX)
+            .map(Duration::from_nanos),
+        was_started: properties.get("ConditionResult") != Some(&"no"),
+    }
+}
+
+/// The service of a process by its control group: `0::/system.slice/backup.service` in `/proc/self/cgroup`.
+pub fn unit(cgroup: &str) -> Option<String> {
+    let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let units = paths.filter_map(|path| path.split('/').rfind(|part| part.ends_with(".service")));
+    units.map(str::to_owned).next()
+}
+
+/// The directory of the service's control group below /sys/fs/cgroup, where there is but one hierarchy.
+pub fn control_group(cgroup: &str) -> Option<&str> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+    // What stops a service runs in a group below.
+    let end = path.find(".service")? + ".service".len();
+    Some(&path[..end])
+}
+
+/// User and system time in a control group's `cpu.stat`.
+pub fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
+    let value = |key: &str| {
+        let line = stat.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().parse().ok().map(Duration::from_micros)
+    };
+    Some((value("user_usec ")?, value("system_usec ")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results() {
+        let check = |result: &str, code: &str, status: &str, expected: Option<(Outcome, i32, Option<i32>)>| {
+            let variables = Variables { result: result.into(), exit_code: code.into(), exit_status: status.into() };
+            let end = judge(&variables, &SuccessCodes::new(vec![0, 24]));
+            assert_eq!(end.map(|end| (end.outcome, end.exit_code, end.signal)), expected, "{result} {code} {status}");
+        };
+        use Outcome::{Failure, Success, Timeout};
+        check("success", "exited", "0", Some((Success, 0, None)));
+        // SuccessExitStatus=3, and a service that was stopped.
+        check("success", "exited", "3", Some((Success, 3, None)));
+        check("success", "killed", "TERM", Some((Success, 143, Some(15))));
+        check("exit-code", "exited", "3", Some((Failure, 3, None)));
+        check("exit-code", "exited", "24", Some((Success, 24, None)));
+        check("signal", "killed", "KILL", Some((Failure, 137, Some(9))));
+        check("core-dump", "dumped", "SEGV", Some((Failure, 139, Some(11))));
+        check("timeout", "killed", "TERM", Some((Timeout, 124, Some(15))));
+        check("watchdog", "dumped", "ABRT", Some((Failure, 134, Some(6))));
+        check("oom-kill", "killed", "KILL", Some((Failure, 137, Some(9))));
+        check("oom-kill", "exited", "0", Some((Failure, 137, None)));
+        check("protocol", "exited", "0", Some((Failure, 126, None)));
+        check("resources", "", "", Some((Failure, 126, None)));
+        check("something-new", "exited", "1", Some((Failure, 1, None)));
+        check("exec-condition", "exited", "1", None);
+        check("start-limit-hit", "", "", None);
+    }
+
+    #[test]
+    fn times() {
+        let text = "Id=b.service\nInvocationID=ab12\nConditionResult=yes\nInactiveExitTimestampMonotonic=1000000\n\
+                    ExecMainStartTimestampMonotonic=1500000\nExecMainExitTimestampMonotonic=3000000\nCPUUsageNSec=5000\n";
+        let expected = Usage {
+            duration: Some(Duration::from_secs(2)),
+            ended_ago: Some(Duration::from_secs(1)),
+            invocation: Some("ab12".to_owned()),
+            cpu: Some(Duration::from_micros(5)),
+            was_started: true,
+        };
+        assert_eq!(usage(text, Duration::from_secs(4)), expected);
+        // The main process of an earlier start says nothing.
+        let text = text.replace("=3000000", "=500000").replace("CPUUsageNSec=5000", "CPUUsageNSec=[not set]");
+        let found = usage(&text, Duration::from_secs(4));
+        assert_eq!((found.duration, found.cpu), (Some(Duration::from_secs(3)), None));
+        assert_eq!(
+            usage("", Duration::ZERO),
+            Usage { ended_ago: Some(Duration::ZERO), was_started: true, ..Usage::default() }
+        );
+        assert!(!usage("ConditionResult=no\n", Duration::ZERO).was_started);
+    }
+
+    #[test]
+    fn control_groups() {
+        let unified = "0::/system.slice/backup.service/.control\n";
+        assert_eq!(unit(unified).as_deref(), Some("backup.service"));
+        assert_eq!(control_group(unified), Some("/system.slice/backup.service"));
+        let hybrid = "2:cpu:/\n1:name=systemd:/system.slice/system-a.slice/a@b.service\n0::/\n";
+        assert_eq!(unit(hybrid).as_deref(), Some("a@b.service"));
+        assert_eq!(control_group(hybrid), None);
+        assert_eq!(unit("0::/user.slice\n"), None);
+        assert_eq!(
+            cpu_times("usage_usec 5\nuser_usec 3\nsystem_usec 2\n"),
+            Some((Duration::from_micros(3), Duration::from_micros(2)))
+        );
+        assert_eq!(cpu_times("x\n"), None);
+    }
+}
