@@ -532,7 +532,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__cron__subcmd__unwrap)
-            opts="-v -h --user --all --system --daemon --only --skip --apply --check --state-dir --config --verbose --help"
+            opts="-v -h --user --all --system --daemon --only --skip --systemd --apply --check --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -551,6 +551,10 @@ _jobmon() {
                     return 0
                     ;;
                 --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --systemd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -570,7 +574,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__cron__subcmd__wrap)
-            opts="-v -h --user --all --system --daemon --only --skip --apply --jobmon --fallback --keep-lines --state-dir --config --verbose --help"
+            opts="-v -h --user --all --system --daemon --only --skip --systemd --apply --jobmon --fallback --keep-lines --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -589,6 +593,10 @@ _jobmon() {
                     return 0
                     ;;
                 --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --systemd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -341,6 +341,7 @@ busybox\t'crond of busybox, the cron of Alpine'
 supercronic\t'supercronic, a cron for containers'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l only -d 'Only the job with this name, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l skip -d 'Not the job with this name, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l systemd -d 'Record the ends of this service of systemd instead, by a drop-in for its unit; repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l jobmon -d 'Path of jobmon in the lines [default: this program\'s]' -r -F
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
@@ -359,6 +360,7 @@ busybox\t'crond of busybox, the cron of Alpine'
 supercronic\t'supercronic, a cron for containers'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l only -d 'Only the job with this name, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l skip -d 'Not the job with this name, repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l systemd -d 'Remove the drop-in of this service of systemd instead; repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l all -d 'All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)'

@@ -13,6 +13,7 @@
 //! [`apply`] reads and replaces crontabs.
 
 pub mod apply;
+pub mod calendar;
 pub mod crontab;
 pub mod daemon;
 pub mod fields;

@@ -174,6 +174,13 @@ pub struct WrapArgs {
     #[command(flatten)]
     pub jobs: JobArgs,
 
+    /// Record the ends of this service of systemd instead, by a drop-in for its unit; repeatable
+    ///
+    /// The service itself is not changed: systemd starts "jobmon record --systemd" when it has ended. What its timer lets
+    /// expect (--schedule or --expect-every) is written along.
+    #[arg(long, value_name = "UNIT", conflicts_with_all = ["paths", "user", "all"])]
+    pub systemd: Vec<String>,
+
     /// Make the changes
     #[arg(long)]
     pub apply: bool,
@@ -213,6 +220,10 @@ pub struct UnwrapArgs {
     /// Which jobs.
     #[command(flatten)]
     pub jobs: JobArgs,
+
+    /// Remove the drop-in of this service of systemd instead; repeatable
+    #[arg(long, value_name = "UNIT", conflicts_with_all = ["paths", "user", "all", "check"])]
+    pub systemd: Vec<String>,
 
     /// Make the changes
     #[arg(long, conflicts_with = "check")]

@@ -5,6 +5,7 @@ mod run_parts;
 mod scan;
 mod sources;
 mod timers;
+mod units;
 
 use std::process::ExitCode;
 

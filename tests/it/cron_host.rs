@@ -2,6 +2,7 @@
 //! daemon ignores.
 
 use crate::cron_machine::Machine;
+use crate::harness::{Pushgateway, repository};
 
 /// `jobmon` on the machine, with what it is to print.
 fn check(machine: &Machine, script: &str, stdout: &str, stderr: &str, code: i32) {
@@ -251,4 +252,48 @@ fn an_own_crontab_needs_no_root() {
     );
     let stderr = "jobmon: error: Debian's cron does not run, so no crontab does\n";
     check(&machine, script, &expected, stderr, 0);
+}
+
+#[test]
+fn a_service_is_recorded_by_a_drop_in() {
+    let machine = Machine::new();
+    let script = "wrap() { $JOBMON cron wrap --systemd backup --jobmon /usr/bin/jobmon \"$@\"; }\n\
+                  file=/etc/systemd/system/backup.service.d/jobmon.conf\n\
+                  wrap; ls $file 2>/dev/null; wrap --apply >/dev/null; cat $file; wrap --apply\n\
+                  $JOBMON cron unwrap --systemd backup --apply; ls /etc/systemd/system/backup.service.d 2>/dev/null\n\
+                  $JOBMON cron unwrap --systemd backup --apply; $JOBMON cron wrap --systemd a.timer; echo $?";
+    let file = "# Written by \"jobmon cron wrap --systemd\"; \"jobmon cron unwrap --systemd UNIT\" removes it.\n[Service]\n\
+                ExecStopPost=-/usr/bin/jobmon record --systemd -n backup\n";
+    let path = "/etc/systemd/system/backup.service.d/jobmon.conf";
+    let plan: String = file.lines().map(|line| format!("+{line}\n")).collect();
+    let expected = format!(
+        "write {path}\n{plan}\nNothing was changed: add --apply.\n{file}nothing to do\nremove {path}\nnothing to do\n125\n"
+    );
+    check(&machine, script, &expected, "jobmon: --systemd \"a.timer\": not the name of a service\n", 0);
+}
+
+#[test]
+fn three_lines_of_the_readme_lead_from_twenty_jobs_to_their_metrics() {
+    let (machine, gateway) = (Machine::new(), Pushgateway::start());
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let (_, block) = readme.split_once("```shell\n").unwrap();
+    let block = block.split_once("```").unwrap().0.replace("http://127.0.0.1:9091", &gateway.url());
+    assert_eq!(block.lines().count(), 3);
+    let script = format!(
+        "export PATH=$BOX:$PATH\n\
+         for i in $(seq 20); do echo \"* * * * * root /bin/sh -c 'exit $((i % 3))' # jobmon: job$i\"; done > /etc/cron.d/many\n\
+         {block}\nprintf 'MAILTO=\"\"\\n' | cat - /etc/cron.d/many > $BOX/quiet; cat $BOX/quiet > /etc/cron.d/many\n\
+         faketime '2026-11-28 12:00:58' cron -f &\n\
+         until [ -e $BOX/stop ]; do sleep 0.1; done; grep -c ScriptFailed /etc/jobmon/rules.yml"
+    );
+    let running = machine.script(&script).any_stdout().any_stderr().spawn();
+    crate::harness::eventually(crate::harness::PATIENCE, "twenty groups at the gateway", || {
+        (gateway.keys().len() == 20).then_some(())
+    });
+    machine.sandbox.write("stop", "");
+    running.wait();
+    let text = gateway.scrape().text();
+    let failed = text.lines().filter(|line| line.starts_with("script_result{") && line.ends_with(" 0")).count();
+    // Every third job ends with 0.
+    assert_eq!(failed, 14, "{text}");
 }

@@ -140,6 +140,11 @@ eventually has_run record-timed
 for name in success failure signal timeout accepted missing; do
   echo "$(shows record-$name Result)"
 done > recorded
+unit dropped.service <<< $'[Service]\nType=oneshot\nExecStart=/bin/true'
+unit dropped.timer <<< $'[Timer]\nOnCalendar=*-*-* 04:05:00\nRandomizedDelaySec=10min'
+systemctl start dropped.timer
+/share/jobmon cron wrap --systemd dropped --apply > drop-in
+systemctl start dropped.service
 /share/jobmon cron scan > scan
 
 # What jobmon keeps of all this.

@@ -232,6 +232,14 @@ fn services_without_a_wrapper_are_recorded_as_systemd_judges_them() {
 }
 
 #[test]
+fn a_drop_in_records_a_service_and_knows_its_timer() {
+    assert_eq!(runs("dropped"), [(Outcome::Success, 0, None)]);
+    let drop_in = read("drop-in");
+    let line = "+ExecStopPost=-/share/jobmon record --systemd -n dropped --schedule '5 4 * * *' --grace 10m";
+    assert!(drop_in.lines().any(|other| other == line), "{drop_in}");
+}
+
+#[test]
 fn the_duration_of_a_service_is_systemds() {
     let (state, _) = StateDir::open(&SHARE.join("results/state")).unwrap();
     let (mut registry, _) = Registry::open(&state, Instant::now() + PATIENCE).unwrap();

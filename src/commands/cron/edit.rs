@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use similar::TextDiff;
 
 use super::sources::{self, Source, Sources};
+use super::units;
 use crate::cli::cron::{JobArgs, RestoreArgs, UnwrapArgs, WrapArgs};
 use crate::commands::session::state_dir;
 use crate::commands::{bad_usage, complain, print_bytes};
@@ -33,6 +34,9 @@ pub fn wrap(args: &WrapArgs, config: &Config) -> ExitCode {
         Ok(jobmon) => jobmon,
         Err(reason) => return bad_usage(&reason),
     };
+    if !args.systemd.is_empty() {
+        return units::wrap(&args.systemd, &jobmon, args.apply);
+    }
     let style = Style { jobmon, fallback: args.fallback };
     let selection = selection(&args.jobs);
     let jobmon_sh = format!("{}-sh", style.jobmon);
@@ -56,6 +60,9 @@ pub fn wrap(args: &WrapArgs, config: &Config) -> ExitCode {
 
 /// Takes jobmon away from jobs.
 pub fn unwrap(args: &UnwrapArgs, config: &Config) -> ExitCode {
+    if !args.systemd.is_empty() {
+        return units::unwrap(&args.systemd, args.apply);
+    }
     let selection = selection(&args.jobs);
     let plan = |source: &Source, names: &[String]| plan::unwrap(&source.crontab, source.layout, names, &selection);
     if is_filter(&args.crontabs.paths) {
@@ -361,7 +368,7 @@ fn say_failures(failures: &[String]) {
     }
 }
 
-fn fail(reason: &str) -> ExitCode {
+pub(super) fn fail(reason: &str) -> ExitCode {
     say_failures(&[reason.to_owned()]);
     ExitCode::FAILURE
 }
