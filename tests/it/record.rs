@@ -43,7 +43,7 @@ fn bad_usage_is_one_line() {
         sandbox.jobmon(arguments.iter().copied()).stderr(format!("jobmon: {line}\n")).code(125).run();
     };
     check(&["record", "-n", "x"], "--exit-code is missing (see \"jobmon record --help\")");
-    check(&["record", "--exit-code", "0"], "which job? name it with --name");
+    check(&["record", "--exit-code", "0"], "no job given: use --name");
     check(
         &["record", "-n", "x", "--systemd", "--exit-code", "1"],
         "--systemd and --exit-code cannot be used together (see \"jobmon record --help\")",
