@@ -123,7 +123,7 @@ pub(super) const CAVEATS: [(&str, &str); 19] = [
         "When jobmon is killed with SIGKILL, the kernel kills the job too, unless the job runs as another user or has file \
          capabilities. Its own children are not killed. The reporter outlives jobmon and reports the run as lost. Where the \
          reporter is killed too (the whole process group, control group or container), the next jobmon on the host does. A \
-         kill between the start of the job and that of the reporter, about 0.2 ms, leaves no trace.",
+         kill between the start of the job and that of the reporter, a fraction of a millisecond, leaves no trace.",
     ),
     (
         "Limits on memory",
