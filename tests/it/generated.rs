@@ -119,5 +119,5 @@ fn the_command_prints_what_is_in_the_repository() {
     assert_eq!(page, fs::read_to_string(repository("man/jobmon-run.1")).unwrap());
     let ran = sandbox.jobmon(["generate", "man", "missing"]).code(1).any_stderr().run();
     let said = ran.stderr();
-    assert!(said.starts_with("jobmon: missing/") && said.lines().count() == 1, "{said}");
+    assert!(said.starts_with("jobmon: error: missing/") && said.lines().count() == 1, "{said}");
 }
