@@ -1,7 +1,7 @@
 //! Metric families: the one model of them, and the one reader and writer of their text format.
 //!
 //! - [`families`]: the table of what jobmon exports of every group.
-//! - [`read`]: text format 0.0.4 as jobs write it, read strictly.
+//! - `read`: text format 0.0.4 as jobs write it, read strictly.
 //! - [`Exposition`]: families on their way to a sink, whether jobmon's own or a job's, and how they are written.
 //!
 //! What a family says of a group is shaped from the group's state by [`crate::delivery`].

@@ -8,7 +8,7 @@ use crate::sinks::pushgateway::path::RawKey;
 /// One group of a Pushgateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteGroup {
-    /// Its labels, with the bytes that the gateway really holds as far as [`identity`](Self::identity) says so.
+    /// Its labels, with the bytes that the gateway really holds as far as its identity says so.
     pub key: RawKey,
     /// How sure `key` is.
     pub certainty: KeyCertainty,

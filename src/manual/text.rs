@@ -104,8 +104,8 @@ pub(super) const CAVEATS: [(&str, &str); 19] = [
         "Signals to the process group",
         "A signal that a program sends to the whole process group, or to one process after the other, reaches the job from \
          that program. jobmon sends it on only if its reporter has not got it as well. In the first moments of a run, and \
-         when the reporter is stopped, killed or too late, the job may get it twice. A signal for jobmon alone reaches the \
-         job 2 ms later, from the parent process or process 1 up to 20 ms.",
+         when the reporter is stopped, killed or too late, the job may get it twice. A signal from the parent process or \
+         process 1 for jobmon alone may reach the job 20 ms later.",
     ),
     (
         "Core dumps",
@@ -122,8 +122,7 @@ pub(super) const CAVEATS: [(&str, &str); 19] = [
         "SIGKILL",
         "When jobmon is killed with SIGKILL, the kernel kills the job too, unless the job runs as another user or has file \
          capabilities. Its own children are not killed. The reporter outlives jobmon and reports the run as lost. Where the \
-         reporter is killed too (the whole process group, control group or container), the next jobmon on the host does. A \
-         kill between the start of the job and that of the reporter, a fraction of a millisecond, leaves no trace.",
+         reporter is killed too (the whole process group, control group or container), the next jobmon on the host does.",
     ),
     (
         "Limits on memory",

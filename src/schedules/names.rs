@@ -1,6 +1,6 @@
 //! One name for each job, unique within the host.
 //!
-//! A job is called what [`naming`](crate::naming) calls its command. Where two share a name, what tells them apart is added:
+//! A job is called what [`naming`] calls its command. Where two share a name, what tells them apart is added:
 //! the file in /etc/cron.d, else the first argument in which they differ, else the user, else the time. A name never has
 //! the number of a line, which changes with every edit. Once a name is written into a line it is fixed.
 

@@ -85,7 +85,7 @@ pub(super) fn always_quoted(option: &str, value: &str) -> String {
     if option == "--schedule" { format!("'{value}'") } else { quote(value) }
 }
 
-/// Reads a command that [`write`] wrote; options of `jobmon run` may have been added by hand.
+/// Reads a command that [`write()`] wrote; options of `jobmon run` may have been added by hand.
 pub fn read(command: &[u8]) -> Option<Wrapped> {
     let begins = |at: &usize| {
         let before = command[..*at].trim_ascii_end();

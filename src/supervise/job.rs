@@ -299,11 +299,12 @@ impl<'a> Job<'a> {
         let errno = match &mut self.image {
             Ok(image) => match sys::fork_exec(with_streams(image, &self.capture), &self.inherited, &pending) {
                 Ok(pid) => {
-                    // First of all, so that no run is without a reporter for longer than a fork takes.
+                    // The command is executed once there is a reporter, so that no run can vanish unseen.
                     match self.attempt_count {
                         0 => self.reporter.begin(started_at, Some(pid), &self.command, self.capture.as_ref()),
                         _ => self.reporter.attempt(pid),
                     }
+                    image.shared.release();
                     let helpers = self.capture.as_ref().map(Capture::helpers).unwrap_or_default();
                     let helpers = helpers.into_iter().chain(self.reporter.pid()).collect();
                     let running = Running::new(pid, started_at, started, self.limits.time_limit).with_helpers(helpers);
@@ -346,7 +347,7 @@ impl<'a> Job<'a> {
     fn on_change(&mut self, change: Change) {
         let Change::Ended { started_at, started, end, usage } = change else { return };
         // What the child left for us to read says more than its exit code.
-        let end = match self.image.as_ref().map_or(0, |image| image.error.take()) {
+        let end = match self.image.as_ref().map_or(0, |image| image.shared.take_error()) {
             0 => end,
             errno => not_executed(errno),
         };

@@ -62,7 +62,11 @@ const EXIT_TIME: Duration = Duration::from_millis(500);
 /// How long a signal may take from one process to the next where its sender goes from process to process: service managers
 /// do.
 const WALK: Duration = Duration::from_millis(20);
-/// The same for the reporter to say that it has got a signal that was sent to all at once.
+/// How long a reporter that has got a signal may take to say so: on a busy machine it waits for a processor.
+const BUSY: Duration = Duration::from_millis(300);
+/// How often it is looked at meanwhile.
+const STEP: Duration = Duration::from_millis(2);
+/// The same where there is no `/proc` to tell whether it has.
 const GROUP: Duration = Duration::from_millis(2);
 /// What the reporter has got longer ago has nothing to do with what arrives now.
 const LONGEST_AGO: Duration = Duration::from_secs(1);
@@ -215,7 +219,7 @@ impl<'a> Reporter<'a> {
     pub(super) fn has_got(&mut self, caught: &Caught) -> bool {
         let begun = Moment::now();
         let is_walker = caught.pid <= 1 || caught.pid == sys::parent_pid();
-        let patience = if is_walker { WALK } else { GROUP };
+        let patience = if is_walker { WALK } else { Duration::ZERO };
         self.hear();
         while self.is_ready {
             // In this order: what is not pending any more has been told of.
@@ -225,19 +229,23 @@ impl<'a> Reporter<'a> {
             if self.take_note(caught) {
                 return true;
             }
-            let is_pending = reception.as_ref().is_some_and(|reception| reception.pending.contains(caught.signal));
-            let is_stopped = reception.is_some_and(|reception| reception.is_stopped);
-            let waited = Moment::now().since(begun);
-            // One that is pending is about to be told of.
-            let left = if is_pending { WALK.max(patience) } else { patience }.saturating_sub(waited);
+            let may_have = reception.as_ref().is_none_or(|reception| reception.may_have(caught.signal));
+            let is_stopped = reception.as_ref().is_some_and(|reception| reception.is_stopped);
+            // One that has it will say so as soon as it has a processor; without /proc it is hardly waited for.
+            let patience = match &reception {
+                Some(_) if may_have => BUSY,
+                None => patience.max(GROUP),
+                Some(_) => patience,
+            };
+            let left = patience.saturating_sub(Moment::now().since(begun));
             let fd = self.fd().filter(|_| !left.is_zero() && !is_stopped);
             let Some(fd) = fd else {
-                if is_pending {
+                if may_have {
                     self.sent_on.insert(caught.signal);
                 }
                 return false;
             };
-            sys::wait_readable(&[fd], Some(left));
+            sys::wait_readable(&[fd], Some(left.min(STEP)));
         }
         self.sent_on.insert(caught.signal);
         false

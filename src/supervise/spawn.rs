@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::sys::{self, ExecError, Image, Pid, Rename};
+use super::sys::{self, Image, Pid, Rename, SharedPage};
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) fn prepare(command: &CommandLine, environment: &Environment) -> Resul
         }
     }
     envp.push(std::ptr::null());
-    Ok(Image { file, texts, argv, envp, renames, error: ExecError::new(), streams: [None; 2] })
+    Ok(Image { file, texts, argv, envp, renames, shared: SharedPage::new(), streams: [None; 2] })
 }
 
 /// The job's environment in the making.

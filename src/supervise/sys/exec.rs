@@ -6,24 +6,35 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::process::{Pid, parent_pid, pidfd_inode};
 use super::signal::{Queued, set_mask};
 use crate::supervise::signals::SignalSet;
 
-/// Where the child writes why `exec` failed: one page shared by parent and child. Unlike a pipe it needs no descriptor
-/// and so works when there is none left, and nobody has to wait for the `exec`.
-pub struct ExecError(*mut AtomicI32);
+/// One page that parent and child share. Unlike a pipe it needs no descriptor and so works when there is none left.
+pub struct SharedPage(*mut SharedCells);
 
-impl ExecError {
-    /// A cell that holds 0. Without memory for it, the exit code of the child still says 126 or 127.
+/// Zeros are its valid start.
+#[repr(C)]
+struct SharedCells {
+    /// Why `exec` failed in the child; 0 if it did not.
+    error: AtomicI32,
+    /// Whether the child may execute the command.
+    is_released: AtomicU32,
+}
+
+/// How long the child waits to be released at the most: a parent that is stopped in between keeps no job from running.
+static LONGEST_HOLD: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+impl SharedPage {
+    /// A page of zeros. Without memory for it, the exit code of the child still says 126 or 127, and it waits for nothing.
     pub fn new() -> Self {
         // SAFETY: a fresh anonymous mapping, unmapped in `drop` and nowhere else.
         let page = unsafe {
             libc::mmap(
                 ptr::null_mut(),
-                size_of::<AtomicI32>(),
+                size_of::<SharedCells>(),
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED | libc::MAP_ANONYMOUS,
                 -1,
@@ -34,21 +45,49 @@ impl ExecError {
     }
 
     /// Takes the error out: 0 if there is none.
-    pub fn take(&self) -> i32 {
-        self.cell().map_or(0, |cell| cell.swap(0, Ordering::SeqCst))
+    pub fn take_error(&self) -> i32 {
+        self.cells().map_or(0, |cells| cells.error.swap(0, Ordering::SeqCst))
     }
 
-    fn cell(&self) -> Option<&AtomicI32> {
+    /// Lets the child, and those of later attempts, execute the command.
+    pub fn release(&self) {
+        let Some(cells) = self.cells() else { return };
+        cells.is_released.store(1, Ordering::SeqCst);
+        // SAFETY: the cell lives as long as the page; the other arguments are numbers.
+        unsafe {
+            libc::syscall(libc::SYS_futex, cells.is_released.as_ptr(), libc::FUTEX_WAKE as c_long, 1 as c_long);
+        }
+    }
+
+    /// In the child: waits until it is released. Async-signal-safe.
+    fn wait_for_release(&self) {
+        let Some(cells) = self.cells() else { return };
+        if cells.is_released.load(Ordering::SeqCst) == 0 {
+            // SAFETY: the cell lives as long as the page, and the time is a constant. The kernel looks at the cell again
+            // before it sleeps, and no signal can interrupt, since all are blocked.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    cells.is_released.as_ptr(),
+                    libc::FUTEX_WAIT as c_long,
+                    0 as c_long,
+                    &raw const LONGEST_HOLD,
+                );
+            }
+        }
+    }
+
+    fn cells(&self) -> Option<&SharedCells> {
         // SAFETY: null, or the zeroed (so: valid) start of a page that lives as long as `self`.
         unsafe { self.0.as_ref() }
     }
 }
 
-impl Drop for ExecError {
+impl Drop for SharedPage {
     fn drop(&mut self) {
         if !self.0.is_null() {
             // SAFETY: the mapping made in `new`; no reference to it outlives `self`.
-            unsafe { libc::munmap(self.0.cast(), size_of::<AtomicI32>()) };
+            unsafe { libc::munmap(self.0.cast(), size_of::<SharedCells>()) };
         }
     }
 }
@@ -79,8 +118,8 @@ pub struct Image {
     pub envp: Vec<*const c_char>,
     /// To be filled in by the child.
     pub renames: Vec<Rename>,
-    /// Why `exec` failed in the child.
-    pub error: ExecError,
+    /// What the child says, and what it waits for.
+    pub shared: SharedPage,
     /// What becomes standard output and standard error of the child, where that is not the caller's.
     pub streams: [Option<RawFd>; 2],
 }
@@ -95,11 +134,11 @@ pub struct Inherited {
 }
 
 /// Starts the job: `fork`, then `exec` in the child with everything as the caller had left it. `pending` are signals
-/// that arrived before there was a job: they are the job's.
+/// that arrived before there was a job: they are the job's. The command is not executed before [`SharedPage::release`].
 ///
 /// # Errors
 /// There is no process to be had (RLIMIT_NPROC, memory). A failed `exec` is no error here: the child ends with 127
-/// (ENOENT) or 126, and [`ExecError`] says why.
+/// (ENOENT) or 126, and [`SharedPage`] says why.
 pub fn fork_exec(image: &mut Image, inherited: &Inherited, pending: &[Queued]) -> io::Result<Pid> {
     let parent = Pid::own();
     // SAFETY: all signals are blocked by the caller of this function, so that no handler runs in the child; the child
@@ -125,10 +164,11 @@ pub fn fork_exec(image: &mut Image, inherited: &Inherited, pending: &[Queued]) -
                 }
             }
             rename(image);
+            image.shared.wait_for_release();
             let errno = exec(image, inherited, pending);
             complain(&image.file, errno);
-            if let Some(cell) = image.error.cell() {
-                cell.store(errno, Ordering::SeqCst);
+            if let Some(cells) = image.shared.cells() {
+                cells.error.store(errno, Ordering::SeqCst);
             }
             let code =
                 if errno == libc::ENOENT { crate::exit_code::NOT_FOUND } else { crate::exit_code::NOT_EXECUTABLE };

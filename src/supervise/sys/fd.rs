@@ -132,7 +132,7 @@ pub fn readable_bytes(fd: BorrowedFd<'_>) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// In a process of [`fork_helper`]: closes a descriptor that it got from its parent.
+/// In a process of `fork_helper`: closes a descriptor that it got from its parent.
 pub fn close_in_helper(fd: RawFd) {
     if fd > 2 {
         // SAFETY: the objects that own it are the parent's; the helper ends without dropping its copies of them.

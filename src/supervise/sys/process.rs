@@ -318,6 +318,15 @@ pub struct Reception {
     pub pending: SignalSet,
     /// Whether it is stopped, and so takes none.
     pub is_stopped: bool,
+    /// Whether it is at something, rather than waiting.
+    is_awake: bool,
+}
+
+impl Reception {
+    /// Whether the process has this signal, or is at something and may have just taken it.
+    pub fn may_have(&self, signal: i32) -> bool {
+        self.pending.contains(signal) || self.is_awake
+    }
 }
 
 /// Reads the file at `status_file` (`/proc/PID/status`); none if that cannot be read.
@@ -343,8 +352,10 @@ fn reception_in(status: &[u8]) -> Option<Reception> {
     };
     let pending = std::str::from_utf8(field(b"ShdPnd:")?).ok()?;
     let pending = SignalSet::from_bits(u64::from_str_radix(pending, 16).ok()?);
-    let is_stopped = field(b"State:").is_some_and(|state| matches!(state.first(), Some(b'T' | b't')));
-    Some(Reception { pending, is_stopped })
+    let state = field(b"State:").and_then(|state| state.first().copied());
+    let is_stopped = matches!(state, Some(b'T' | b't'));
+    let is_awake = matches!(state, Some(b'R' | b'D'));
+    Some(Reception { pending, is_stopped, is_awake })
 }
 
 #[cfg(test)]
@@ -354,7 +365,7 @@ mod tests {
     #[test]
     fn the_set_of_signals_for_the_process_is_read_and_not_that_of_a_thread() {
         let status = b"Name:\tState: (x)\nState:\tT (stopped)\nSigQ:\t0/1\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000004002\n";
-        let Reception { pending, is_stopped } = reception_in(status).unwrap();
+        let Reception { pending, is_stopped, .. } = reception_in(status).unwrap();
         assert!(is_stopped && pending.contains(2) && pending.contains(15) && !pending.contains(1));
         assert!(!reception_in(&status.map(|byte| if byte == b'T' { b'S' } else { byte })).unwrap().is_stopped);
         assert!(reception_in(b"State:\tS (sleeping)\n").is_none());
