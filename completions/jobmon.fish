@@ -49,7 +49,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand status" -l instance -d 'On
 complete -c jobmon -n "__fish_jobmon_using_subcommand status" -s l -l label -d 'Only groups with this label, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand status" -l format -d 'Output format' -r -f -a "table\t'A table for people'
 json\t'One JSON document'"
-complete -c jobmon -n "__fish_jobmon_using_subcommand status" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand status" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand status" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand status" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -67,13 +67,13 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l limit -d 'At m
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l format -d 'Output format' -r -f -a "table\t'A table for people'
 json\t'One JSON document'
 csv\t'Comma-separated values with a header line; what a spreadsheet would take for a formula has an apostrophe before it'"
-complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l output -d 'Show the kept output and the attempts of each run'
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand logs" -l nth -d 'Take the Nth last run instead of the last' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand logs" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand logs" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand logs" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand logs" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -93,7 +93,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l client-key -d 'Pr
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l replace -d 'Drop all metrics that were pushed for the job before'
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -119,7 +119,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l client-key -d
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -139,7 +139,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l client-key 
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -155,7 +155,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l client-key -d 'P
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -183,7 +183,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l client-key -d 'Pr
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l failed -d 'Groups whose last run did not succeed, or whose last push was refused'
 complete -c jobmon -n "__fish_jobmon_using_subcommand list" -l ghost -d 'Groups that were never pushed successfully: left behind by a refused push'
@@ -207,7 +207,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l client-key -d 'P
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l failed -d 'Groups whose last run did not succeed, or whose last push was refused'
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l ghost -d 'Groups that were never pushed successfully: left behind by a refused push'
@@ -233,7 +233,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l client-key -d '
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l fix -d 'Heal what can be healed, and check again'
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -279,7 +279,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l splay -d 'Delay
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l tail -d 'Keep the last BYTES of the output in the history [env: JOBMON_TAIL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l quiet -d 'Pass the output on only if the run was not a success [env: JOBMON_QUIET]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -307,7 +307,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l client-key -d '
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l systemd -d 'Take the facts from systemd, in ExecStopPost= of a service'
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -327,7 +327,7 @@ busybox\t'crond of busybox, the cron of Alpine'
 supercronic\t'supercronic, a cron for containers'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l format -d 'Output format' -r -f -a "table\t'A table for people'
 json\t'One JSON document'"
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l check -d 'Exit with 1 if a job will not run, and show such jobs only'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l system -d 'Read a user in each line of the files, as in /etc/crontab'
@@ -343,7 +343,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subc
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l skip -d 'Not the job with this name, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l systemd -d 'Record the ends of this service of systemd instead, by a drop-in for its unit; repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l jobmon -d 'Path of jobmon in the lines [default: this program\'s]' -r -F
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l all -d 'All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l system -d 'Read a user in each line, as in /etc/crontab'
@@ -361,7 +361,7 @@ supercronic\t'supercronic, a cron for containers'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l only -d 'Only the job with this name, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l skip -d 'Not the job with this name, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l systemd -d 'Remove the drop-in of this service of systemd instead; repeatable' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l all -d 'All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -l system -d 'Read a user in each line, as in /etc/crontab'
@@ -370,7 +370,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subc
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from unwrap" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l user -d 'Crontab of this user, repeatable' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -l apply -d 'Make the changes'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -401,7 +401,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l critical-severity -d 'Severity label of what somebody has to look at now' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l warning-severity -d 'Severity label of what somebody has to look at during the day' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l info-severity -d 'Severity label of what is worth knowing' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l legacy-names -d 'Keep the names ScriptFailure and ScriptLongRunning of the well-known recipe, corrected'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from rules" -l per-job -d 'Add an alert for every job that this host\'s registry knows, which fires while no gateway holds it'
@@ -532,7 +532,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l splay -d 'Delay th
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l tail -d 'Keep the last BYTES of the output in the history [env: JOBMON_TAIL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l quiet -d 'Pass the output on only if the run was not a success [env: JOBMON_QUIET]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l state-dir -d 'Folder of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l shell -d 'Run STRING with /bin/sh -c, for lines with pipes and redirections' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'

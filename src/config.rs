@@ -14,9 +14,9 @@
 //! A stronger value replaces a weaker one; lists (gateways, headers) are replaced as a whole, and labels are combined
 //! name by name.
 //!
-//! What is wrong on the command line is bad usage ([`UsageError`]), before anything runs. What is wrong anywhere else is
-//! a [`Warning`] and the next weaker value counts: a job never fails to start because of its surroundings. The merge is
-//! pure ([`resolve()`]); [`load()`] is the edge that reads files, environment and host name.
+//! What is wrong on the command line is bad usage ([`UsageError`]), before anything runs. What is wrong anywhere else
+//! is a [`Warning`] and the next weaker value counts: a job never fails to start because of its surroundings. The merge
+//! is pure ([`resolve()`]); [`load()`] is the edge that reads files, environment and host name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -177,7 +177,7 @@ pub enum Auth {
 pub struct Report {
     /// Send nothing.
     pub no_push: bool,
-    /// Folder for node_exporter's textfile collector.
+    /// Directory for node_exporter's textfile collector.
     pub textfile_dir: Option<PathBuf>,
     /// How often a running job is reported.
     pub heartbeat: Option<Duration>,
@@ -248,7 +248,8 @@ pub struct Output {
 /// What is kept on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
-    /// Folder of the registry. None only where there is no home folder to put it into; that is among the warnings.
+    /// Directory of the registry. None only where there is no home directory to put it into; that is among the
+    /// warnings.
     pub state_dir: Option<PathBuf>,
     /// Runs that ended longer ago are forgotten.
     pub history_max_age: Option<Duration>,

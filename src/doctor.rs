@@ -33,7 +33,7 @@ pub enum Severity {
 pub enum Area {
     /// Files, variables and flags.
     Configuration,
-    /// The state folder and what is in it.
+    /// The state directory and what is in it.
     Registry,
     /// One Pushgateway.
     Gateway,
@@ -48,7 +48,7 @@ pub enum Area {
 pub struct Place {
     /// The link of the chain.
     pub area: Area,
-    /// Which of them: a folder or a URL without credentials.
+    /// Which of them: a directory or a URL without credentials.
     pub subject: Option<String>,
 }
 

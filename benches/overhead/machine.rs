@@ -44,7 +44,7 @@ pub fn describe(bench: &Bench) -> String {
     };
     format!(
         "- {cores} × {model}, {memory} GB of memory, Linux {kernel}\n\
-         - state folder on {file_system}, where a write of 4 KiB with fsync takes {sync} (p50)\n\
+         - state directory on {file_system}, where a write of 4 KiB with fsync takes {sync} (p50)\n\
          - {rustc}\n- {versions}, {python}{mode}\n",
         kernel = kernel.trim(),
         rustc = output("rustc", &["--version"]),
@@ -61,7 +61,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
 
 /// What durability costs here: every figure with a registry contains it.
 fn sync_cost(bench: &Bench) -> Result<f64, String> {
-    let path = bench.folder("sync")?.join("file");
+    let path = bench.directory("sync")?.join("file");
     let mut file = File::create(&path).map_err(|error| error.to_string())?;
     let mut samples = Vec::new();
     for _ in 0..50 {

@@ -99,8 +99,8 @@ pub struct Measured {
     pub instructions: Option<u64>,
 }
 
-/// A B C, A B C, … `turns` times. The first two turns warm the caches and are not counted (one, where there are few turns).
-/// A contender that fails once is out; the others go on.
+/// A B C, A B C, … `turns` times. The first two turns warm the caches and are not counted (one, where there are few
+/// turns). A contender that fails once is out; the others go on.
 pub fn interleave(turns: usize, contenders: Vec<Contender<'_>>) -> Vec<Measured> {
     let warm_up = if turns > 10 { 2 } else { usize::from(turns > 1) };
     let mut running: Vec<_> = contenders.into_iter().map(|contender| (contender, Vec::new(), None)).collect();
@@ -128,11 +128,11 @@ pub fn interleave(turns: usize, contenders: Vec<Contender<'_>>) -> Vec<Measured>
 }
 
 /// Instructions that a command and all its descendants execute in user space, counted by callgrind.
-pub fn instructions(command: &Command, folder: &Path) -> Result<u64, String> {
+pub fn instructions(command: &Command, directory: &Path) -> Result<u64, String> {
     let mut valgrind = Command::new("/usr/bin/valgrind");
     valgrind
         .args(["--tool=callgrind", "--trace-children=yes", "--log-file=/dev/null"])
-        .arg(format!("--callgrind-out-file={}/%p", folder.display()))
+        .arg(format!("--callgrind-out-file={}/%p", directory.display()))
         .arg(command.get_program())
         .args(command.get_args())
         .env_clear()
@@ -145,7 +145,7 @@ pub fn instructions(command: &Command, folder: &Path) -> Result<u64, String> {
         return Err(format!("under callgrind: {status}"));
     }
     let mut sum = 0;
-    for entry in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+    for entry in fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))? {
         let path = entry.map_err(|error| error.to_string())?.path();
         sum += total(&path)?;
         fs::remove_file(&path).map_err(|error| error.to_string())?;

@@ -23,7 +23,7 @@ impl Wrapper {
             who: who.to_owned(),
             prefix: prefix.iter().map(|&word| word.to_owned()).collect(),
             environment: bench.environment(),
-            complaints: bench.folder("stderr")?.join("stderr"),
+            complaints: bench.directory("stderr")?.join("stderr"),
         })
     }
 
@@ -82,7 +82,7 @@ impl Wrapper {
 
     /// Instructions of the wrapper, the job and everything else it starts.
     pub fn instructions<W: AsRef<OsStr>>(&self, bench: &Bench, job: &[W]) -> Result<u64, String> {
-        measure::instructions(&self.command(job)?, &bench.folder("callgrind")?)
+        measure::instructions(&self.command(job)?, &bench.directory("callgrind")?)
     }
 }
 
@@ -104,7 +104,7 @@ pub fn chronic(bench: &Bench) -> Result<Wrapper, String> {
 }
 
 pub fn runstat(bench: &Bench) -> Result<Wrapper, String> {
-    let file = bench.folder("runstat")?.join("job.stat");
+    let file = bench.directory("runstat")?.join("job.stat");
     Wrapper::new(bench, "runstat", &["/usr/bin/runstat".as_ref(), "-f".as_ref(), file.as_ref()])
 }
 
@@ -123,7 +123,7 @@ pub fn python(bench: &Bench, gateway: &str, name: &str) -> Result<Wrapper, Strin
     )
 }
 
-/// `jobmon run [OPTION]... --` with a state folder; jobmon is the command under test whatever the options are.
+/// `jobmon run [OPTION]... --` with a state directory; jobmon is the command under test whatever the options are.
 pub fn jobmon(bench: &Bench, who: &str, state: &Path, options: &[&str]) -> Result<Wrapper, String> {
     let mut prefix: Vec<&OsStr> = vec![bench.jobmon.as_ref(), "run".as_ref()];
     prefix.extend(options.iter().map(OsStr::new));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// Runs in the history of a state folder.
+/// Runs in the history of a state directory.
 pub fn runs(state: &Path) -> Result<usize, String> {
     let path = state.join("registry.db");
     Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)

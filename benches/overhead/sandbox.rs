@@ -1,4 +1,4 @@
-//! Where everything runs: the binary under test, the helper programs, and a folder that is removed at the end.
+//! Where everything runs: the binary under test, the helper programs, and a directory that is removed at the end.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -27,7 +27,7 @@ impl Bench {
         let scratch = tempfile::Builder::new()
             .prefix("overhead-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .map_err(|error| format!("scratch folder in {}: {error}", env!("CARGO_TARGET_TMPDIR")))?;
+            .map_err(|error| format!("scratch directory in {}: {error}", env!("CARGO_TARGET_TMPDIR")))?;
         let jobmon = std::env::var_os("JOBMON_BENCH_BINARY")
             .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_jobmon")), PathBuf::from);
         let jobmon = install(&jobmon, scratch.path())?;
@@ -41,13 +41,13 @@ impl Bench {
         if self.quick { (full / 10).max(3) } else { full }
     }
 
-    /// A new empty folder, removed at the end of the measurement.
-    pub fn folder(&self, name: &str) -> Result<PathBuf, String> {
+    /// A new empty directory, removed at the end of the measurement.
+    pub fn directory(&self, name: &str) -> Result<PathBuf, String> {
         tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempdir_in(self.scratch.path())
             .map(TempDir::keep)
-            .map_err(|error| format!("folder {name}: {error}"))
+            .map_err(|error| format!("directory {name}: {error}"))
     }
 
     /// The environment of every measured command: small, the same for all, and nothing of the caller's.
@@ -59,7 +59,7 @@ impl Bench {
     }
 }
 
-/// A file of the repository's `benches/` folder.
+/// A file of the repository's `benches/` directory.
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(name)
 }
@@ -71,10 +71,10 @@ pub fn python() -> Result<PathBuf, String> {
 }
 
 /// The binary as a package manager installs it, like everything that it is compared with: written in large pieces. The
-/// page cache keeps files in pieces of the size in which they were written, and what the linker has just written through a
-/// mapping (or `install` has copied page by page) takes two to five times as long to be mapped and unmapped.
-fn install(binary: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let installed = folder.join("jobmon");
+/// page cache keeps files in pieces of the size in which they were written, and what the linker has just written
+/// through a mapping (or `install` has copied page by page) takes two to five times as long to be mapped and unmapped.
+fn install(binary: &Path, directory: &Path) -> Result<PathBuf, String> {
+    let installed = directory.join("jobmon");
     fs::read(binary)
         .and_then(|bytes| fs::write(&installed, bytes))
         .and_then(|()| fs::set_permissions(&installed, Permissions::from_mode(0o755)))
@@ -82,8 +82,8 @@ fn install(binary: &Path, folder: &Path) -> Result<PathBuf, String> {
     Ok(installed)
 }
 
-fn compile(folder: &Path, name: &str) -> Result<PathBuf, String> {
-    let program = folder.join(name);
+fn compile(directory: &Path, name: &str) -> Result<PathBuf, String> {
+    let program = directory.join(name);
     let status = Command::new("cc")
         .args(["-static", "-O2", "-Wall", "-o"])
         .arg(&program)

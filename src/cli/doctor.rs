@@ -22,8 +22,8 @@ pub enum DoctorFormat {
 ///
 /// JSON: an object with "version" (1), "verdict" ("fine", "warning" or "broken"), "healing" (with --fix: objects with
 /// "step", "done" and "outcome") and "findings": objects with "area" ("configuration", "registry", "gateway",
-/// "prometheus", "alertmanager"), "subject" (a folder, a URL or null), "check" (a name that stays the same from version
-/// to version), "severity" (as the verdict), "what" and "next_step" (null where there is nothing to do).
+/// "prometheus", "alertmanager"), "subject" (a directory, a URL or null), "check" (a name that stays the same from
+/// version to version), "severity" (as the verdict), "what" and "next_step" (null where there is nothing to do).
 ///
 /// Exit status: 0 fine, 1 warnings, 2 broken, 125 bad usage.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,15 +31,16 @@ pub enum DoctorFormat {
 pub struct DoctorArgs {
     /// Prometheus that should be scraping the gateways
     ///
-    /// Credentials may stand in it. The certificates of the gateways' settings count for it too, their passwords do not.
+    /// Credentials may stand in it. The certificates of the gateways' settings count for it too, their passwords do
+    /// not.
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
 
     /// Heal what can be healed, and check again
     ///
-    /// Deletes what disables a gateway for everybody and empty groups of this host, counts runs that wait in the journal,
-    /// sends what is owed, and takes the state folder away from others. It says each step before it takes it. Damaged
-    /// files that were set aside are left alone.
+    /// Deletes what disables a gateway for everybody and empty groups of this host, counts runs that wait in the
+    /// journal, sends what is owed, and takes the state directory away from others. It says each step before it takes
+    /// it. Damaged files that were set aside are left alone.
     #[arg(long)]
     pub fix: bool,
 

@@ -76,8 +76,8 @@ pub struct RulesArgs {
 
     /// Let no alert wait longer than this before it fires
     ///
-    /// Conditions that a slow scrape, a restart or a late push can bring about for a moment have to last from two minutes
-    /// to an hour; this shortens all that wait longer. For trying the rules out.
+    /// Conditions that a slow scrape, a restart or a late push can bring about for a moment have to last from two
+    /// minutes to an hour; this shortens all that wait longer. For trying the rules out.
     #[arg(long, value_name = "DURATION", value_parser = value::duration, allow_hyphen_values = true)]
     pub longest_wait: Option<Duration>,
 
@@ -307,7 +307,7 @@ pub struct RecipeArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
 pub struct ManArgs {
-    /// Folder to write all pages into
+    /// Directory to write all pages into
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
 }

@@ -1,7 +1,7 @@
 //! The flags that are settings: each can also stand in a configuration file and in the environment.
 //!
-//! What is typed is kept as it was typed; [`crate::config`] gives it a meaning, so that a flag, a variable and a line of
-//! a file are read by the same code. Every flag here has the id of its long name with `_` for `-`.
+//! What is typed is kept as it was typed; [`crate::config`] gives it a meaning, so that a flag, a variable and a line
+//! of a file are read by the same code. Every flag here has the id of its long name with `_` for `-`.
 
 use std::ffi::OsString;
 
@@ -30,7 +30,7 @@ pub struct CommonArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
 pub struct StateArgs {
-    /// Folder of the registry [env: JOBMON_STATE_DIR]
+    /// Directory of the registry [env: JOBMON_STATE_DIR]
     ///
     /// Holds the history, the state of every group and what is owed to gateways; made with mode 0700. Default:
     /// $STATE_DIRECTORY (set by systemd), for root /var/lib/jobmon, else $XDG_STATE_HOME/jobmon or
@@ -92,9 +92,9 @@ pub struct GatewayArgs {
 
     /// User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]
     ///
-    /// The password comes from a file (below), from the variable JOBMON_BASIC_AUTH_PASSWORD, from the systemd credential
-    /// "jobmon-basic-auth-password", or from a configuration file, never from the command line, which every user of the
-    /// machine can read.
+    /// The password comes from a file (below), from the variable JOBMON_BASIC_AUTH_PASSWORD, from the systemd
+    /// credential "jobmon-basic-auth-password", or from a configuration file, never from the command line, which every
+    /// user of the machine can read.
     #[arg(long, value_name = "USER")]
     pub basic_auth_user: Option<OsString>,
 
@@ -170,15 +170,15 @@ pub struct ReportArgs {
 
     /// Let the group be deleted when nothing was pushed for this long [env: JOBMON_TTL]
     ///
-    /// Exported as script_ttl_seconds and honoured by "jobmon clear --expired" on any host. While a run is in progress the
-    /// group stays, unless the run reported heartbeats and they stopped.
+    /// Exported as script_ttl_seconds and honoured by "jobmon clear --expired" on any host. While a run is in progress
+    /// the group stays, unless the run reported heartbeats and they stopped.
     #[arg(long, visible_alias = "ttl", value_name = "DURATION", allow_hyphen_values = true)]
     pub clear_after: Option<OsString>,
 
     /// Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]
     ///
-    /// For jobs that never run again under this name, such as those of a CI pipeline. What an earlier run left is deleted
-    /// too, at every gateway that is named and in the folder of textfiles.
+    /// For jobs that never run again under this name, such as those of a CI pipeline. What an earlier run left is
+    /// deleted too, at every gateway that is named and in the directory of textfiles.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ephemeral: Option<OsString>,
 
@@ -227,8 +227,8 @@ pub struct ExpectationArgs {
 pub struct LimitArgs {
     /// End the job and everything it started after this time [env: JOBMON_TIMEOUT]
     ///
-    /// Time in which the machine is suspended counts; a changed clock does not. The run's result is "timeout" and jobmon
-    /// exits with 124.
+    /// Time in which the machine is suspended counts; a changed clock does not. The run's result is "timeout" and
+    /// jobmon exits with 124.
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Time limits")]
     pub timeout: Option<OsString>,
 
@@ -245,7 +245,8 @@ pub struct LimitArgs {
     /// Do not start while another run holds the lock [env: JOBMON_LOCK]
     ///
     /// KEY defaults to the group: two runs of one group never overlap. A run that did not start because of it counts as
-    /// "skipped". The lock ends with jobmon, whatever ends it, and a daemon that the job leaves behind does not hold it.
+    /// "skipped". The lock ends with jobmon, whatever ends it, and a daemon that the job leaves behind does not hold
+    /// it.
     #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         help_heading = "Overlap and repetition")]
     pub lock: Option<OsString>,
@@ -289,16 +290,16 @@ pub struct OutputArgs {
     /// Keep the last BYTES of the output in the history [env: JOBMON_TAIL]
     ///
     /// Such as 4096, 64K or 1M; shown by "jobmon logs NAME" and "jobmon history --output". Standard output and standard
-    /// error together, in the order in which they were written if they are one pipe or one file. A file is read when the
-    /// job has ended; for anything else the job writes to a pipe, and a process beside jobmon hands on what comes out of
-    /// it. The output of a terminal is not kept.
+    /// error together, in the order in which they were written if they are one pipe or one file. A file is read when
+    /// the job has ended; for anything else the job writes to a pipe, and a process beside jobmon hands on what comes
+    /// out of it. The output of a terminal is not kept.
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub tail: Option<OsString>,
 
     /// Pass the output on only if the run was not a success [env: JOBMON_QUIET]
     ///
-    /// Until then it is held back in a file without a name in the state folder, else in $TMPDIR. It is passed on as well
-    /// if there is no room for it, or if jobmon is killed.
+    /// Until then it is held back in a file without a name in the state directory, else in $TMPDIR. It is passed on as
+    /// well if there is no room for it, or if jobmon is killed.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub quiet: Option<OsString>,
 }

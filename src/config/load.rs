@@ -1,7 +1,7 @@
-//! The edge of configuration: reads files, environment, host name and home folder, and nothing else.
+//! The edge of configuration: reads files, environment, host name and home directory, and nothing else.
 //!
-//! Stands between the start of jobmon and the start of the job, so it does little: on a host without configuration files
-//! it opens two files that do not exist.
+//! Stands between the start of jobmon and the start of the job, so it does little: on a host without configuration
+//! files it opens two files that do not exist.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -30,7 +30,8 @@ pub enum ExplicitFile {
     MustLoad,
 }
 
-/// Reads everything and resolves it. `command` is the word that names the command, if there is one; see [`naming_word`].
+/// Reads everything and resolves it. `command` is the word that names the command, if there is one; see
+/// [`naming_word`].
 ///
 /// # Errors
 ///
@@ -121,13 +122,13 @@ fn user_file(facts: &Facts) -> Option<PathBuf> {
 
 /// Secrets that systemd put into `$CREDENTIALS_DIRECTORY` (`LoadCredential=jobmon-bearer-token:…`).
 fn credentials_layer() -> Vec<Entry> {
-    let Some(folder) = set_variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else { return Vec::new() };
+    let Some(directory) = set_variable("CREDENTIALS_DIRECTORY").map(PathBuf::from) else { return Vec::new() };
     let known = [
         (Setting::BasicAuthPasswordFile, "jobmon-basic-auth-password"),
         (Setting::BearerTokenFile, "jobmon-bearer-token"),
     ];
     let present =
-        known.into_iter().map(|(setting, name)| (setting, folder.join(name))).filter(|(_, path)| path.exists());
+        known.into_iter().map(|(setting, name)| (setting, directory.join(name))).filter(|(_, path)| path.exists());
     present
         .map(|(setting, path)| {
             let raw = Raw::Text(path.clone().into_os_string());
@@ -206,8 +207,8 @@ mod tests {
 
     #[test]
     fn commands_that_act_elsewhere_need_the_file_that_was_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("c.toml");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("c.toml");
         let load_with = |explicit| {
             let flags = Flags::new([("config", vec![path.clone().into_os_string()])], 0);
             let loaded = load(&flags, None, explicit).map_err(|error| error.to_string());

@@ -31,7 +31,7 @@ pub struct Facts {
     pub host_name: OsString,
     /// The word that names the command, if there is a command; see [`naming`].
     pub command: Option<OsString>,
-    /// The home folder.
+    /// The home directory.
     pub home: Option<PathBuf>,
     /// Whether this is root.
     pub is_root: bool,
@@ -39,7 +39,7 @@ pub struct Facts {
     pub state_directory: Option<OsString>,
     /// `$XDG_STATE_HOME`.
     pub xdg_state_home: Option<OsString>,
-    /// The current folder; none if it has been deleted.
+    /// The current directory; none if it has been deleted.
     pub working_directory: Option<PathBuf>,
 }
 
@@ -406,7 +406,7 @@ impl Merge<'_> {
     }
 
     fn default_state_dir(&mut self) -> Option<PathBuf> {
-        // systemd.exec(5): several folders have colons between them.
+        // systemd.exec(5): several directories have colons between them.
         let first = self.facts.state_directory.as_deref().and_then(|list| list.as_bytes().split(|b| *b == b':').next());
         if let Some(first) = first.filter(|path| path.starts_with(b"/")) {
             self.origins.insert(Setting::StateDir, Origin::Derived("$STATE_DIRECTORY"));
@@ -425,13 +425,13 @@ impl Merge<'_> {
             None => self.facts.home.as_ref().map(|home| home.join(".local/state")),
         };
         if base.is_none() {
-            self.warn("no home folder, so nothing can be kept on this host: set JOBMON_STATE_DIR");
+            self.warn("no home directory, so nothing can be kept on this host: set JOBMON_STATE_DIR");
         }
         base.map(|base| base.join("jobmon"))
     }
 
-    /// A path, absolute and with the home folder in the place of a leading `~`: jobmon leaves the current folder while a
-    /// job runs.
+    /// A path, absolute and with the home directory in the place of a leading `~`: jobmon leaves the current directory
+    /// while a job runs.
     fn path(&mut self, setting: Setting) -> Result<Option<PathBuf>, UsageError> {
         let path = self.value(setting, parse::path)?;
         Ok(path.map(|path| self.absolute(path)))
@@ -442,7 +442,7 @@ impl Merge<'_> {
             return home.join(rest);
         }
         match &self.facts.working_directory {
-            Some(folder) => folder.join(path),
+            Some(directory) => directory.join(path),
             None => path,
         }
     }

@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_secret_file_loses_its_last_line_feed_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("password");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
         let check = |content: &[u8], mode: u32, expected: Result<(&str, bool), &str>| {
             std::fs::write(&path, content).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();

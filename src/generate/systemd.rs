@@ -11,8 +11,8 @@ pub struct Options {
     pub jobmon: String,
     /// Further arguments of `jobmon run`, without secrets: labels, limits.
     pub arguments: Vec<String>,
-    /// Arguments that say which gateways there are and how they are spoken to, without secrets: for everything that jobmon
-    /// does there.
+    /// Arguments that say which gateways there are and how they are spoken to, without secrets: for everything that
+    /// jobmon does there.
     pub gateways: Vec<String>,
     /// The command and its arguments.
     pub command: Vec<String>,
@@ -90,7 +90,7 @@ pub fn units(options: &Options) -> Result<Vec<Unit>, BadValue> {
 struct Site<'a> {
     name: String,
     jobmon: String,
-    /// The state folder below `/var/lib`; of each user his own, because systemd gives it to him.
+    /// The state directory below `/var/lib`; of each user his own, because systemd gives it to him.
     state: String,
     /// Distinguishes the chores of two users.
     suffix: String,
@@ -207,8 +207,8 @@ fn plain<'a>(what: &'static str, value: &'a str) -> Result<&'a str, BadValue> {
     Ok(value)
 }
 
-/// One word of a command line (systemd.service(5), "COMMAND LINES"): quoted where needed, with nothing left that systemd
-/// would replace.
+/// One word of a command line (systemd.service(5), "COMMAND LINES"): quoted where needed, with nothing left that
+/// systemd would replace.
 fn word(what: &'static str, value: &str) -> Result<String, BadValue> {
     if value.contains('\0') {
         return Err(BadValue { what, value: value.to_owned(), reason: "holds a NUL character" });

@@ -49,15 +49,15 @@ pub(super) const ENVIRONMENT: [(&str, &str); 7] = [
         "JOBMON_METRICS_FILE",
         "Set by jobmon for its job where job-metrics is configured: a file that the job may append exposition lines to.",
     ),
-    ("STATE_DIRECTORY", "Folder of the registry, where systemd sets it (StateDirectory=)."),
+    ("STATE_DIRECTORY", "Directory of the registry, where systemd sets it (StateDirectory=)."),
     (
         "CREDENTIALS_DIRECTORY",
-        "Folder of systemd credentials; jobmon-basic-auth-password and jobmon-bearer-token are read from it \
+        "Directory of systemd credentials; jobmon-basic-auth-password and jobmon-bearer-token are read from it \
          (LoadCredential=).",
     ),
-    ("XDG_CONFIG_HOME", "Folder of the user's configuration; default ~/.config."),
-    ("XDG_STATE_HOME", "Folder of the user's state; default ~/.local/state."),
-    ("HOME", "The home folder; where it is not set, that of the user database."),
+    ("XDG_CONFIG_HOME", "Directory of the user's configuration; default ~/.config."),
+    ("XDG_STATE_HOME", "Directory of the user's state; default ~/.local/state."),
+    ("HOME", "The home directory; where it is not set, that of the user database."),
     (
         "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
         "The usual proxies, also in lower case. Loopback addresses are never asked for through a proxy.",

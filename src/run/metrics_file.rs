@@ -41,7 +41,7 @@ pub struct Metrics {
 impl MetricsFile {
     /// A fresh, empty file below the state folder; a job whose file cannot be made writes to nowhere.
     pub fn create(state_dir: Option<&Path>) -> Self {
-        let made = state_dir.ok_or_else(|| "no state folder".to_owned()).and_then(create);
+        let made = state_dir.ok_or_else(|| "no state directory".to_owned()).and_then(create);
         match made {
             Ok((path, file)) => Self { path, held: Ok(file) },
             Err(reason) => Self { path: NOWHERE.into(), held: Err(reason) },

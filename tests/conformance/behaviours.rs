@@ -177,8 +177,8 @@ pub const BEHAVIOURS: &[(&str, Check)] = &[
     ("a command that is not there is 127", |w| w.finish(&mut w.executed("/no/such/command")).code() == Some(127)),
     ("a file that is no program is 126", |w| w.finish(&mut w.executed("/etc/passwd")).code() == Some(126)),
     ("a script without #! runs", |w| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("script");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("script");
         std::fs::write(&path, "exit 42\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         w.finish(&mut w.executed(path.to_str().unwrap())).code() == Some(42)
@@ -302,8 +302,8 @@ pub const BEHAVIOURS: &[(&str, Check)] = &[
         ended && was_running
     }),
     ("an inherited lock goes when the job drops it", |w| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
         let lock = File::create(&path).unwrap();
         lock.lock().unwrap();
         let mut command = w.bash("exec 9>&-; echo ready; read -r");
@@ -331,14 +331,15 @@ pub const BEHAVIOURS: &[(&str, Check)] = &[
         kill_pid(daemon);
         code == Some(5) && survives
     }),
-    ("the working folder is not held", |w| {
-        let folder = tempfile::tempdir().unwrap();
+    ("the working directory is not held", |w| {
+        let directory = tempfile::tempdir().unwrap();
         let (held, hold) = pipe();
         let mut command = w.bash("cd /; echo ready; read -r");
-        command.stdin(held).current_dir(&folder);
+        command.stdin(held).current_dir(&directory);
         let (mut job, _) = Job::ready(w, &mut command);
         let cwd = format!("/proc/{}/cwd", job.pid());
-        let free = w.until(|| (std::fs::read_link(&cwd).ok()? != folder.path().canonicalize().unwrap()).then_some(()));
+        let free =
+            w.until(|| (std::fs::read_link(&cwd).ok()? != directory.path().canonicalize().unwrap()).then_some(()));
         drop(hold);
         job.end();
         free.is_some()
@@ -356,9 +357,9 @@ pub const BEHAVIOURS: &[(&str, Check)] = &[
         parent.parse() != Ok(own)
     }),
     ("the job is alone with its name", |w| {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let name = format!("conformance-{}-{}", w.name, std::process::id());
-        let path = folder.path().join(&name);
+        let path = directory.path().join(&name);
         let script = "for i in {1..100}; do [ \"$(pgrep -fc \"${0##*/}\")\" = 1 ] && exit 0; read -r -t 0.01 <> <(:); done; exit 1";
         std::fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();

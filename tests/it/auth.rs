@@ -44,8 +44,8 @@ fn trusting(url: &str, ca: &Path) -> Endpoint {
 
 /// A gateway with its own TLS and passwords.
 fn own_web_config(pair: &Pair, client_ca: Option<&Path>) -> (Pushgateway, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("web.yml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("web.yml");
     let clients = client_ca
         .map(|ca| format!("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {}\n", ca.display()));
     let config = format!(
@@ -55,7 +55,7 @@ fn own_web_config(pair: &Pair, client_ca: Option<&Path>) -> (Pushgateway, tempfi
         clients.unwrap_or_default(),
     );
     std::fs::write(&file, config).unwrap();
-    (Pushgateway::start_with(&[&format!("--web.config.file={}", file.display())]), folder)
+    (Pushgateway::start_with(&[&format!("--web.config.file={}", file.display())]), directory)
 }
 
 const WRONG: &str = "401, the gateway wants other credentials: check user and password, or the token: ";
@@ -67,8 +67,8 @@ fn basic_auth_by_nginx_from_value_file_and_url() {
     let plain = gateway(&nginx.url());
 
     assert_eq!(push(&Endpoint { auth: basic("alice", PASSWORD), ..plain.clone() }), DELIVERED);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("password");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     let source = SecretSource::File(file.clone());
     let auth = Credentials::Basic { user: "alice".to_owned(), password: source.read().unwrap().secret };
@@ -157,7 +157,7 @@ fn client_certificates_by_nginx() {
 #[test]
 fn the_gateways_own_tls_passwords_and_client_certificates() {
     let ours = Certificates::new();
-    let (server, _folder) = own_web_config(&ours.server(), None);
+    let (server, _directory) = own_web_config(&ours.server(), None);
     let url = server.url().replace("http://", "https://");
     let without = trusting(&url, &ours.ca());
     assert_eq!(push(&Endpoint { auth: basic("alice", PASSWORD), ..without.clone() }), DELIVERED);
@@ -167,7 +167,7 @@ fn the_gateways_own_tls_passwords_and_client_certificates() {
     let speaks_tls = "the port speaks TLS: write https:// instead of http:// in the gateway's URL";
     assert_eq!(mistake(&gateway(&server.url())).reason, speaks_tls);
 
-    let (server, _folder) = own_web_config(&ours.server(), Some(&ours.ca()));
+    let (server, _directory) = own_web_config(&ours.server(), Some(&ours.ca()));
     let url = server.url().replace("http://", "https://");
     let pair = ours.client();
     let client_certificate = Some(ClientCertificate { certificate: pair.certificate, key: pair.key });
@@ -184,7 +184,7 @@ fn the_gateways_own_tls_passwords_and_client_certificates() {
 #[test]
 fn a_run_pushes_to_the_gateways_own_tls_and_passwords_or_says_what_is_wrong() {
     let ours = Certificates::new();
-    let (server, _folder) = own_web_config(&ours.server(), None);
+    let (server, _directory) = own_web_config(&ours.server(), None);
     let https = server.url().replace("http://", "https://");
     let run = |url: &str, ca: &Path, password: &str, expected: &str| {
         let sandbox = Sandbox::new();
@@ -207,10 +207,10 @@ fn a_run_pushes_to_the_gateways_own_tls_and_passwords_or_says_what_is_wrong() {
 fn files_that_are_wrong_are_named_when_the_client_is_built() {
     let ours = Certificates::new();
     let pair = ours.client();
-    let folder = tempfile::tempdir().unwrap();
-    let junk = folder.path().join("junk.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let junk = directory.path().join("junk.pem");
     std::fs::write(&junk, "s3cret junk\n").unwrap();
-    let missing = folder.path().join("missing.pem");
+    let missing = directory.path().join("missing.pem");
     let client_certificate = |certificate: &Path, key: &Path| {
         Some(ClientCertificate { certificate: certificate.to_owned(), key: key.to_owned() })
     };

@@ -17,7 +17,7 @@ use crate::supervise_support::{
     kill, under_bash,
 };
 
-/// A state folder, and room for what jobs and tests tell each other.
+/// A state directory, and room for what jobs and tests tell each other.
 struct Place(TempDir);
 
 impl Place {
@@ -29,7 +29,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Runs a bash script with these options; `$D` is the folder.
+    /// Runs a bash script with these options; `$D` is the directory.
     fn bash(&self, options: &[&str], script: &str) -> Command {
         let options = [&["-n", "job"], options].concat();
         self.at_home(By::jobmon(&options).bash(script))

@@ -472,8 +472,8 @@ fn a_deletion_that_cannot_be_proved_is_no_success() {
 /// "SIGKILL loses pushes since the last persist and resurrects deleted groups."
 #[test]
 fn a_group_that_the_gateway_brings_back_is_cleared_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.data");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.data");
     let flags = [format!("--persistence.file={}", file.display()), "--persistence.interval=10ms".to_owned()];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut gateway = Pushgateway::start_with(&flags);
@@ -494,8 +494,8 @@ fn the_registry_learns_what_was_cleared_and_a_host_without_one_gets_none() {
     let (gateway, jobmon) = (with(&["job/j/script_name/mine", "job/j/script_name/foreign"]), Jobmon::new());
     let url = gateway.url();
     let open = || {
-        let (folder, _) = StateDir::open(&jobmon.state()).unwrap();
-        Registry::open(&folder, Instant::now() + Duration::from_secs(10)).unwrap().0
+        let (directory, _) = StateDir::open(&jobmon.state()).unwrap();
+        Registry::open(&directory, Instant::now() + Duration::from_secs(10)).unwrap().0
     };
     let name = (LabelName::new("script_name").unwrap(), LabelValue::new("mine").unwrap());
     let key = GroupingKey::new(LabelValue::new("j").unwrap(), [name]);
@@ -523,8 +523,8 @@ fn a_run_that_is_delivered_just_before_the_deletion_is_owed_again() {
     let state = jobmon.state();
     // What the registry does for a run that ends and is delivered.
     let deliver = move |url: &str| {
-        let (folder, _) = StateDir::open(&state).unwrap();
-        let mut registry = Registry::open(&folder, Instant::now() + Duration::from_secs(10)).unwrap().0;
+        let (directory, _) = StateDir::open(&state).unwrap();
+        let mut registry = Registry::open(&directory, Instant::now() + Duration::from_secs(10)).unwrap().0;
         let declaration =
             Declaration { sinks: Some(vec![Sink::Pushgateway(url.to_owned())]), ..Declaration::default() };
         let group = registry.register(&key, &declaration, SystemTime::now()).unwrap();

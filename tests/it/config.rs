@@ -51,7 +51,7 @@ fn every_layer_is_read_and_named() {
 }
 
 #[test]
-fn xdg_config_home_takes_the_place_of_the_home_folder() {
+fn xdg_config_home_takes_the_place_of_the_home_directory() {
     let sandbox = Sandbox::new();
     sandbox.write(FILE, "retries = 1\n");
     let file = sandbox.write("xdg/jobmon/config.toml", "retries = 2\n");
@@ -149,7 +149,7 @@ fn the_table_fits_into_80_columns() {
 }
 
 #[test]
-fn without_home_or_current_folder_there_is_still_an_answer() {
+fn without_home_or_current_directory_there_is_still_an_answer() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("work/gone")).unwrap();
     let script = r#"cd gone && rmdir ../gone && exec env -i "$0" config --state-dir /s"#;

@@ -24,7 +24,7 @@ fn disturbed(host: &Host, running: Running, disturb: impl FnOnce()) -> String {
     let started = host.sandbox.path("started");
     eventually(PATIENCE, "the job to start", || started.exists().then_some(()));
     let runs = host.sandbox.state().join("runs");
-    // Where there is a folder for it, the start of the run is in there first.
+    // Where there is a directory for it, the start of the run is in there first.
     if fs::metadata(&runs).is_ok() {
         eventually(PATIENCE, "the journal", || {
             let entry = fs::read_dir(&runs).ok()?.flatten().next()?;
@@ -114,13 +114,13 @@ fn a_registry_that_is_damaged_while_a_job_runs_is_set_aside() {
 }
 
 #[test]
-fn a_state_folder_that_vanishes_takes_no_job_with_it() {
+fn a_state_directory_that_vanishes_takes_no_job_with_it() {
     let host = Host::new();
     let gateway = Pushgateway::start();
     let running = start(&host, &gateway);
     // jobmon may just be making files there.
     let removed = || fs::remove_dir_all(host.sandbox.state()).ok();
-    disturbed(&host, running, || eventually(PATIENCE, "the folder to be gone", removed));
+    disturbed(&host, running, || eventually(PATIENCE, "the directory to be gone", removed));
     assert_eq!(host.outcomes("job"), [Outcome::Failure]);
     assert_eq!(value(&gateway, "job", "script_exit_code"), Some(7.0));
     host.run(&[&gateway.url()], "job", &[], &["true"]).run();
@@ -209,7 +209,7 @@ fn a_result_that_a_busy_registry_does_not_take_is_taken_in_by_whatever_comes_nex
     }
 }
 
-/// A small file system of its own for a state folder, for root; taken away when dropped.
+/// A small file system of its own for a state directory, for root; taken away when dropped.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
@@ -273,15 +273,15 @@ fn fill(path: &Path) {
     }
 }
 
-/// Whoever may write to the folder can put anything there; what is no journal file holds nobody up.
+/// Whoever may write to the directory can put anything there; what is no journal file holds nobody up.
 #[test]
-fn pipes_and_folders_among_the_journal_files_hold_nobody_up() {
+fn pipes_and_directories_among_the_journal_files_hold_nobody_up() {
     let host = Host::new();
     let gateway = Pushgateway::start();
     host.run(&[&gateway.url()], "job", &[], &["true"]).run();
-    let folder = host.sandbox.state().join("runs");
-    assert!(Command::new("mkfifo").arg(folder.join("0123456789abcdef-pipe.run")).status().unwrap().success());
-    fs::create_dir(folder.join("0123456789abcdef-folder.run")).unwrap();
+    let directory = host.sandbox.state().join("runs");
+    assert!(Command::new("mkfifo").arg(directory.join("0123456789abcdef-pipe.run")).status().unwrap().success());
+    fs::create_dir(directory.join("0123456789abcdef-directory.run")).unwrap();
     host.run(&[&gateway.url()], "job", &[], &["true"]).run();
     host.flush().run();
     assert_eq!(runs(&gateway, "job")["success"], 2.0);
@@ -303,7 +303,7 @@ fn a_limit_on_files_reaches_jobmon_as_little_as_its_job() {
 }
 
 #[test]
-fn a_read_only_state_folder_is_said_once_and_the_run_is_pushed() {
+fn a_read_only_state_directory_is_said_once_and_the_run_is_pushed() {
     let host = Host::new();
     let gateway = Pushgateway::start();
     let state = host.sandbox.state();
@@ -327,13 +327,13 @@ fn a_read_only_state_folder_is_said_once_and_the_run_is_pushed() {
     assert_eq!(host.outcomes("job"), [Outcome::Success, Outcome::Success]);
 }
 
-fn set_modes(folder: &Path, folders: u32, files: u32) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let is_folder = entry.file_type().unwrap().is_dir();
-        let mode = if is_folder { folders } else { files };
+fn set_modes(directory: &Path, directories: u32, files: u32) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let is_directory = entry.file_type().unwrap().is_dir();
+        let mode = if is_directory { directories } else { files };
         fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode)).unwrap();
     }
-    fs::set_permissions(folder, fs::Permissions::from_mode(folders)).unwrap();
+    fs::set_permissions(directory, fs::Permissions::from_mode(directories)).unwrap();
 }
 
 /// "clock stepped back or forward by years: the job is untouched; what was recorded before stays; no run is counted

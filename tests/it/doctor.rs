@@ -17,11 +17,11 @@ use crate::harness::{
 /// What a finding must be: area, check, severity, and a part of "what / next step".
 type Expected<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-/// A gateway as it should be, with the folder of its groups.
+/// A gateway as it should be, with the directory of its groups.
 fn good_gateway() -> (Pushgateway, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("groups");
-    (Pushgateway::start_with(&[&format!("--persistence.file={}", file.display())]), folder)
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("groups");
+    (Pushgateway::start_with(&[&format!("--persistence.file={}", file.display())]), directory)
 }
 
 fn run_job(sandbox: &Sandbox, gateway: &str) {
@@ -95,7 +95,7 @@ fn heal(sandbox: &Sandbox, arguments: &[&str], steps: &[&str], expected: &[Expec
 #[test]
 fn a_good_chain_is_fine() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     check(&sandbox, &["-g", &url], &[]);
     run_job(&sandbox, &url);
@@ -111,9 +111,9 @@ fn a_good_chain_is_fine() {
 #[test]
 fn it_makes_nothing_that_is_not_there() {
     let sandbox = Sandbox::new();
-    let folder = sandbox.path("home/elsewhere/state");
+    let directory = sandbox.path("home/elsewhere/state");
     let expected = [("configuration", "gateways", "warning", "no gateway is configured")];
-    check(&sandbox, &["--state-dir", folder.to_str().unwrap()], &expected);
+    check(&sandbox, &["--state-dir", directory.to_str().unwrap()], &expected);
     assert!(!sandbox.path("home/elsewhere").exists());
     let state: Vec<_> = std::fs::read_dir(sandbox.state()).unwrap().collect();
     assert!(state.is_empty(), "{state:?}");
@@ -122,7 +122,7 @@ fn it_makes_nothing_that_is_not_there() {
 #[test]
 fn a_gateway_that_is_down_and_what_it_is_owed() {
     let sandbox = Sandbox::new();
-    let (mut gateway, _folder) = good_gateway();
+    let (mut gateway, _directory) = good_gateway();
     let url = gateway.url();
     gateway.stop();
     sandbox.jobmon(["run", "-n", "backup", "-g", &url, "--", "true"]).any_stderr().run();
@@ -157,7 +157,7 @@ fn gateways_that_hang_are_waited_for_together() {
 #[track_caller]
 fn poisoned(poison: &[(&str, u16)], culprit: &str) {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     for (path, status) in poison {
         assert_eq!(gateway.put(path, "m 1\n"), *status, "{path}");
@@ -211,7 +211,7 @@ fn a_gateway_set_up_against_its_users() {
 #[test]
 fn a_wrong_password_is_named_and_not_shown() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let proxy = Nginx::in_front_of(&gateway.url()).basic_auth("jobmon", "right").start();
     let with = |password: &str| proxy.url().replace("http://", &format!("http://jobmon:{password}@"));
     check(&sandbox, &["-g", &with("right")], &[]);
@@ -253,7 +253,7 @@ fn a_clock_that_is_off() {
     let list = ("gateway", "samples", "warning", "cannot be read");
     check(&sandbox, &["-g", &gateway.url()], &[("gateway", "clock", "broken", "behind this host's"), list]);
 
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     run_job(&sandbox, &gateway.url());
     let ahead = SystemTime::now() + Duration::from_secs(86_400);
     let ahead = ahead.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
@@ -279,39 +279,39 @@ fn bound_doctor(sandbox: &Sandbox, arguments: &[&str]) -> Run {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_used() {
+fn a_state_directory_that_cannot_be_used() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     let arguments = ["-g", url.as_str(), "--format", "json"];
     set_mode(&sandbox.state(), 0o500);
-    let expected = [("registry", "state-folder", "broken", "cannot be written to (Permission denied): no run is")];
+    let expected = [("registry", "state-directory", "broken", "cannot be written to (Permission denied): no run is")];
     compare(&bound_doctor(&sandbox, &arguments).code(2).any_stdout().run().stdout, &expected);
     let healed = bound_doctor(&sandbox, &arguments).arg("--fix").stdout_contains("chmod 700").run();
     compare(&healed.stdout, &[]);
 
     set_mode(&sandbox.state(), 0o777);
-    let expected = [("registry", "state-folder", "warning", "others may write to it (mode 777)")];
+    let expected = [("registry", "state-directory", "warning", "others may write to it (mode 777)")];
     check(&sandbox, &["-g", &url], &expected);
     heal(&sandbox, &["-g", &url], &["chmod 700"], &[]);
 
     let file = sandbox.write("file", "");
-    let expected = [("registry", "state-folder", "broken", "not a directory")];
+    let expected = [("registry", "state-directory", "broken", "not a directory")];
     check(&sandbox, &["-g", &url, "--state-dir", file.to_str().unwrap()], &expected);
     let below = file.join("state");
-    let expected = [("registry", "state-folder", "broken", "Not a directory")];
+    let expected = [("registry", "state-directory", "broken", "Not a directory")];
     check(&sandbox, &["-g", &url, "--state-dir", below.to_str().unwrap()], &expected);
 }
 
 #[test]
 fn a_registry_that_is_newer_damaged_or_set_aside() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     run_job(&sandbox, &url);
     let registry = sandbox.state().join("registry.db");
     set_mode(&registry, 0o644);
-    check(&sandbox, &["-g", &url], &[("registry", "state-folder", "warning", "others may read registry.db")]);
+    check(&sandbox, &["-g", &url], &[("registry", "state-directory", "warning", "others may read registry.db")]);
     heal(&sandbox, &["-g", &url], &["chmod 600"], &[]);
 
     sql(&sandbox, "PRAGMA user_version = 99");
@@ -328,7 +328,7 @@ fn a_registry_that_is_newer_damaged_or_set_aside() {
 #[test]
 fn a_run_whose_jobmon_was_killed() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     let job =
         sandbox.jobmon(["run", "-n", "long", "-g", &url, "--", "sleep", "600"]).signal(libc::SIGKILL).any_stderr();
@@ -352,7 +352,7 @@ fn a_run_whose_jobmon_was_killed() {
 #[test]
 fn a_configuration_with_faults() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let password = sandbox.write("password", "hunter2hunter2\n");
     set_mode(&password, 0o644);
     let config = format!(
@@ -364,7 +364,7 @@ fn a_configuration_with_faults() {
     sandbox.write("home/.config/jobmon/config.toml", config);
     let expected = [
         ("configuration", "settings", "warning", "did you mean \"job\"?"),
-        ("configuration", "textfiles", "broken", "/nowhere/textfiles: not a folder"),
+        ("configuration", "textfiles", "broken", "/nowhere/textfiles: not a directory"),
         ("gateway", "secrets", "warning", "/ chmod o-r "),
     ];
     check(&sandbox, &[], &expected);
@@ -376,7 +376,7 @@ fn a_configuration_with_faults() {
 #[test]
 fn a_prometheus_that_sees_everything_and_its_alertmanager() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     run_job(&sandbox, &url);
     let alertmanager = Alertmanager::start("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
@@ -441,7 +441,7 @@ fn a_prometheus_that_knows_nothing_of_jobs() {
 #[test]
 fn what_is_no_prometheus() {
     let sandbox = Sandbox::new();
-    let (gateway, _folder) = good_gateway();
+    let (gateway, _directory) = good_gateway();
     let url = gateway.url();
     let expected = [("prometheus", "prometheus", "broken", "this is no Prometheus")];
     check(&sandbox, &["-g", &url, "--prometheus", &url], &expected);

@@ -1,5 +1,5 @@
-//! The whole chain with real servers: runs → Pushgateway behind nginx with TLS and a password → Prometheus and Alertmanager,
-//! all three with generated configurations → a webhook that is told what happened, and when it is over.
+//! The whole chain with real servers: runs → Pushgateway behind nginx with TLS and a password → Prometheus and
+//! Alertmanager, all three with generated configurations → a webhook that is told what happened, and when it is over.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -98,18 +98,18 @@ impl Chain {
 
 /// nginx with the generated site, and its address.
 fn generated_nginx(gateway: &Pushgateway, pair: &Pair) -> ((Server, TempDir), String) {
-    let folder = tempfile::tempdir().unwrap();
-    let users = folder.path().join("users");
+    let directory = tempfile::tempdir().unwrap();
+    let users = directory.path().join("users");
     std::fs::write(&users, "jobs:{PLAIN}hunter2\n").unwrap();
     let sandbox = Sandbox::new();
-    let (server, port) = nginx::start(folder.path(), |port| {
+    let (server, port) = nginx::start(directory.path(), |port| {
         let listen = format!("127.0.0.1:{port}");
         let run = sandbox.jobmon(["generate", "nginx", "--server-name", "127.0.0.1", "--listen", &listen]);
         let run = run.arg("--upstream").arg(gateway.url()).arg("--user-file").arg(&users);
         let run = run.arg("--certificate").arg(&pair.certificate).arg("--certificate-key").arg(&pair.key);
-        nginx_main(folder.path(), &String::from_utf8(run.any_stdout().run().stdout).unwrap())
+        nginx_main(directory.path(), &String::from_utf8(run.any_stdout().run().stdout).unwrap())
     });
-    ((server, folder), format!("https://127.0.0.1:{port}"))
+    ((server, directory), format!("https://127.0.0.1:{port}"))
 }
 
 #[test]

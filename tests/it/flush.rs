@@ -15,16 +15,16 @@ fn nothing_owed_is_nothing_done() {
 #[test]
 fn a_host_without_a_registry_owes_nothing_and_one_is_waited_for() {
     let sandbox = Sandbox::new();
-    let folder = sandbox.path("later");
-    let flush = |words: &[&str]| sandbox.jobmon(["flush"].iter().chain(words)).env("JOBMON_STATE_DIR", &folder);
+    let directory = sandbox.path("later");
+    let flush = |words: &[&str]| sandbox.jobmon(["flush"].iter().chain(words)).env("JOBMON_STATE_DIR", &directory);
     flush(&[]).run();
-    assert!(!folder.exists(), "looking leaves nothing behind");
+    assert!(!directory.exists(), "looking leaves nothing behind");
     // A service that is started before the first job of its host.
     let mut gateway = Pushgateway::start();
     let url = gateway.url();
     gateway.kill();
     let service = flush(&["--loop", "20ms", "-g", &url]).signal(libc::SIGTERM).any_stderr().spawn();
-    sandbox.jobmon(["run", "-n", "first", "-g", &url, "--", "true"]).env("JOBMON_STATE_DIR", &folder).run();
+    sandbox.jobmon(["run", "-n", "first", "-g", &url, "--", "true"]).env("JOBMON_STATE_DIR", &directory).run();
     gateway.restart();
     eventually(PATIENCE, "the first run to be delivered", || (!gateway.keys().is_empty()).then_some(()));
     service.send(libc::SIGTERM);
@@ -32,14 +32,20 @@ fn a_host_without_a_registry_owes_nothing_and_one_is_waited_for() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_used_is_said() {
+fn a_state_directory_that_cannot_be_used_is_said() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("a-file", "");
     let below = file.join("state");
-    for (folder, words) in [(&file, "not a directory"), (&below, "Not a directory (os error 20)")] {
-        let said = format!("jobmon: error: state directory {}: {words}\n", folder.display());
+    for (directory, words) in [(&file, "not a directory"), (&below, "Not a directory (os error 20)")] {
+        let said = format!("jobmon: error: state directory {}: {words}\n", directory.display());
         for command in ["flush", "status", "history"] {
-            sandbox.jobmon([command]).env("JOBMON_STATE_DIR", folder).code(1).any_stdout().stderr(said.as_str()).run();
+            sandbox
+                .jobmon([command])
+                .env("JOBMON_STATE_DIR", directory)
+                .code(1)
+                .any_stdout()
+                .stderr(said.as_str())
+                .run();
         }
     }
 }
@@ -71,8 +77,8 @@ fn many_missed_runs_cost_one_request_and_none_is_missing() {
     assert_eq!(pushes(&gateway), 1, "nothing was owed");
 }
 
-/// "a time-out counts as 'perhaps applied'; an older state never overwrites a newer one": a gateway that wakes up carries
-/// out what was given up and what is asked of it then in any order.
+/// "a time-out counts as 'perhaps applied'; an older state never overwrites a newer one": a gateway that wakes up
+/// carries out what was given up and what is asked of it then in any order.
 #[test]
 fn a_request_that_was_given_up_does_not_come_last() {
     let host = Host::new();

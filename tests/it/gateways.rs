@@ -412,17 +412,17 @@ fn a_deletion_that_was_given_up_is_remembered() {
 #[test]
 fn a_directory_by_another_name_keeps_its_files() {
     let host = Host::new();
-    let folder = host.sandbox.path("textfiles");
+    let directory = host.sandbox.path("textfiles");
     let link = host.sandbox.path("link");
-    std::fs::create_dir(&folder).unwrap();
-    std::os::unix::fs::symlink(&folder, &link).unwrap();
-    for path in [&folder, &link, &folder] {
+    std::fs::create_dir(&directory).unwrap();
+    std::os::unix::fs::symlink(&directory, &link).unwrap();
+    for path in [&directory, &link, &directory] {
         host.run(&[], "job", &["--textfile-dir", path.to_str().unwrap()], &["true"]).run();
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
         assert_eq!(host.owed(), Vec::<String>::new());
     }
     let other = host.sandbox.path("other");
     std::fs::create_dir(&other).unwrap();
     host.run(&[], "job", &["--textfile-dir", other.to_str().unwrap()], &["true"]).run();
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
 }

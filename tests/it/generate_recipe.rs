@@ -19,15 +19,15 @@ use crate::harness::faults::{self, Behaviour, Refused};
 use crate::harness::{Faults, Pushgateway};
 use crate::programs::write_program;
 
-/// A recipe in a folder, run by one interpreter.
+/// A recipe in a directory, run by one interpreter.
 struct Recipe {
-    folder: TempDir,
+    directory: TempDir,
     interpreter: &'static str,
 }
 
 impl Recipe {
     fn path(&self) -> PathBuf {
-        self.folder.path().join("monitored")
+        self.directory.path().join("monitored")
     }
 
     fn command(&self, url: &str) -> Command {
@@ -39,7 +39,7 @@ impl Recipe {
     /// A program that is to call the recipe.
     fn caller(&self, program: &str, url: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.folder.path());
+        command.current_dir(self.directory.path());
         for name in ["JOB", "INSTANCE", "PUSHGATEWAY_CURLRC", "PUSHGATEWAY_USER", "PUSHGATEWAY_TIMEOUT", "http_proxy"] {
             command.env_remove(name);
         }
@@ -57,7 +57,7 @@ fn recipes() -> Vec<Recipe> {
     let recipes = [("dash", Language::Shell), ("bash", Language::Shell), ("python3", Language::Python)];
     recipes
         .map(|(interpreter, language)| {
-            let recipe = Recipe { folder: tempfile::tempdir().unwrap(), interpreter };
+            let recipe = Recipe { directory: tempfile::tempdir().unwrap(), interpreter };
             fs::write(recipe.path(), recipe::render(language)).unwrap();
             recipe
         })
@@ -239,7 +239,8 @@ fn the_job_keeps_its_standard_input() {
     }
 }
 
-/// "base64 every value that is not [A-Za-z0-9_:.-]+, or is . or .."; nothing that a label holds may disable the gateway.
+/// "base64 every value that is not [A-Za-z0-9_:.-]+, or is . or .."; nothing that a label holds may disable the
+/// gateway.
 #[test]
 fn awkward_names_arrive_as_they_are() {
     for recipe in recipes() {
@@ -275,11 +276,11 @@ fn awkward_names_arrive_as_they_are() {
 fn the_name_comes_from_the_command() {
     for recipe in recipes() {
         let gateway = Pushgateway::start();
-        let script = recipe.folder.path().join("nightly.backup.sh");
+        let script = recipe.directory.path().join("nightly.backup.sh");
         write_program(&script, "#!/bin/sh\n");
         assert!(recipe.run(&gateway.url(), &[script.to_str().unwrap()]).status.success());
         assert_eq!(only_group(&gateway).0["script_name"], "nightly.backup");
-        // A folder has no name of its own here, and no label is ever empty.
+        // A directory has no name of its own here, and no label is ever empty.
         assert_eq!(recipe.run(&gateway.url(), &["/tmp/"]).status.code(), Some(126));
         let names: Vec<String> =
             gateway.groups().iter().map(|group| group["labels"]["script_name"].to_string()).collect();

@@ -18,9 +18,9 @@ use crate::harness::nginx::start as start_nginx;
 const NASTY: &str = "it's \"x\": {{ y }} # \\ ü";
 
 /// A certificate for 127.0.0.1 and its key, as files.
-fn certificate(folder: &Path) -> (String, String) {
+fn certificate(directory: &Path) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-    let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
+    let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
     fs::write(&certificate, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     (certificate.to_str().unwrap().to_owned(), key.to_str().unwrap().to_owned())
@@ -28,15 +28,15 @@ fn certificate(folder: &Path) -> (String, String) {
 
 /// `promtool check config` on the generated configuration; the files that it names are made.
 fn check_scrape(options: &scrape::Options) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    certificate(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    certificate(directory.path());
     for name in ["password", "token"] {
-        fs::write(folder.path().join(name), "secret").unwrap();
+        fs::write(directory.path().join(name), "secret").unwrap();
     }
-    fs::write(folder.path().join("rules.yml"), rules::render(&rules::Options::default())).unwrap();
+    fs::write(directory.path().join("rules.yml"), rules::render(&rules::Options::default())).unwrap();
     let text = scrape::render(options);
-    fs::write(folder.path().join("prometheus.yml"), &text).unwrap();
-    promtool(folder.path(), &["check", "config", "prometheus.yml"]);
+    fs::write(directory.path().join("prometheus.yml"), &text).unwrap();
+    promtool(directory.path(), &["check", "config", "prometheus.yml"]);
     text
 }
 
@@ -90,9 +90,9 @@ fn prometheus_reads_gateways_of_all_kinds() {
 
 /// `amtool check-config` on the generated configuration.
 fn check_alertmanager(options: &alertmanager::Options) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let text = alertmanager::render(options);
-    let path = folder.path().join("alertmanager.yml");
+    let path = directory.path().join("alertmanager.yml");
     fs::write(&path, &text).unwrap();
     let output = Command::new("amtool")
         .arg("check-config")
@@ -107,8 +107,8 @@ fn check_alertmanager(options: &alertmanager::Options) -> String {
 
 /// Where alerts with these labels go, by `amtool config routes test`.
 fn receivers(text: &str, labels: &[&str]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("alertmanager.yml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("alertmanager.yml");
     fs::write(&path, text).unwrap();
     let output =
         Command::new("amtool").args(["config", "routes", "test", "--config.file"]).arg(path).args(labels).output();
@@ -136,13 +136,13 @@ fn alertmanager_reads_its_routes() {
     assert_eq!(receivers(&text, &["severity=critical"]), "webhook");
 }
 
-/// nginx's main configuration around the generated site, everything in a folder of its own.
-pub fn nginx_main(folder: &Path, site: &str) -> String {
-    let folder = folder.display();
+/// nginx's main configuration around the generated site, everything in a directory of its own.
+pub fn nginx_main(directory: &Path, site: &str) -> String {
+    let directory = directory.display();
     format!(
-        "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
-         access_log off;\nclient_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\n\
-         fastcgi_temp_path {folder}/fastcgi;\nuwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\n{site}\n}}\n"
+        "daemon off;\nmaster_process off;\npid {directory}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
+         access_log off;\nclient_body_temp_path {directory}/body;\nproxy_temp_path {directory}/proxy;\n\
+         fastcgi_temp_path {directory}/fastcgi;\nuwsgi_temp_path {directory}/uwsgi;\nscgi_temp_path {directory}/scgi;\n{site}\n}}\n"
     )
 }
 
@@ -171,9 +171,9 @@ fn curl(certificate: &str, user: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn nginx_guards_the_gateway_and_leaves_paths_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, certificate_key) = certificate(folder.path());
-    let user_file = folder.path().join("users \"x\"");
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, certificate_key) = certificate(directory.path());
+    let user_file = directory.path().join("users \"x\"");
     fs::write(&user_file, "jobmon:{PLAIN}right\n").unwrap();
     let gateway = Pushgateway::start();
     let options = nginx::Options {
@@ -185,12 +185,12 @@ fn nginx_guards_the_gateway_and_leaves_paths_alone() {
         user_file: user_file.to_str().unwrap().to_owned(),
         allow: vec!["127.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
     };
-    let main = |folder: &Path, options: &nginx::Options, port: u16| {
+    let main = |directory: &Path, options: &nginx::Options, port: u16| {
         let options = nginx::Options { listen: format!("127.0.0.1:{port}"), ..options.clone() };
-        nginx_main(folder, &nginx::render(&options).unwrap())
+        nginx_main(directory, &nginx::render(&options).unwrap())
     };
-    let (_nginx, port) = start_nginx(folder.path(), |port| main(folder.path(), &options, port));
-    let output = Command::new("nginx").args(["-t", "-c"]).arg(folder.path().join("nginx.conf")).output().unwrap();
+    let (_nginx, port) = start_nginx(directory.path(), |port| main(directory.path(), &options, port));
+    let output = Command::new("nginx").args(["-t", "-c"]).arg(directory.path().join("nginx.conf")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let url = |path: &str| format!("https://localhost:{port}{path}");
     let push = |user: &str, path: &str| curl(&certificate, user, &["--data-binary", "a 1\n", &url(path)]);
@@ -198,7 +198,8 @@ fn nginx_guards_the_gateway_and_leaves_paths_alone() {
     assert_eq!(push("jobmon:wrong", "/metrics/job/x"), "401");
     assert!(gateway.groups().is_empty());
 
-    // What a proxy that decodes would change: %2F splits a label, %25 is decoded twice, base64 ends in =, + is not a space.
+    // What a proxy that decodes would change: %2F splits a label, %25 is decoded twice, base64 ends in =, + is not a
+    // space.
     let check = |path: &str, expected: Option<&str>| {
         let status = push("jobmon:right", &format!("/metrics/job/j/script_name{path}"));
         match expected {
@@ -296,12 +297,12 @@ fn systemd_reads_a_schedule_as_cron_does() {
 
 /// `systemd-analyze verify` on the units, which finds unknown settings and commands that are not there.
 fn verify_units(options: &systemd::Options) -> Vec<systemd::Unit> {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let units = systemd::units(options).unwrap();
     let mut command = Command::new("systemd-analyze");
     command.args(["verify", "--man=no", "--recursive-errors=no"]);
     for unit in &units {
-        let path = folder.path().join(&unit.file_name);
+        let path = directory.path().join(&unit.file_name);
         fs::write(&path, &unit.text).unwrap();
         command.arg(path);
     }

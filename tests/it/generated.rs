@@ -11,15 +11,15 @@ use jobmon::manual::{self, completions};
 
 use crate::harness::{Sandbox, repository};
 
-/// The folder in the repository has exactly these files with exactly this content, or is made to have them.
-fn check_current(folder: &str, expected: impl IntoIterator<Item = (String, String)>) {
-    let path = repository(folder);
+/// The directory in the repository has exactly these files with exactly this content, or is made to have them.
+fn check_current(directory: &str, expected: impl IntoIterator<Item = (String, String)>) {
+    let path = repository(directory);
     let expected: BTreeMap<String, String> = expected.into_iter().collect();
     if std::env::var_os("JOBMON_UPDATE").is_some_and(|value| !value.is_empty()) {
         write_anew(&path, &expected);
     }
     let present: BTreeMap<String, String> = fs::read_dir(&path)
-        .unwrap_or_else(|error| panic!("{folder}: {error}"))
+        .unwrap_or_else(|error| panic!("{directory}: {error}"))
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
         .collect();
@@ -31,7 +31,7 @@ fn check_current(folder: &str, expected: impl IntoIterator<Item = (String, Strin
         .collect();
     assert!(
         differing.is_empty(),
-        "{folder} is not what the code generates: {differing:?}; run: JOBMON_UPDATE=1 cargo test --test it generated"
+        "{directory} is not what the code generates: {differing:?}; run: JOBMON_UPDATE=1 cargo test --test it generated"
     );
 }
 
@@ -68,9 +68,9 @@ fn completions_are_current() {
 
 #[test]
 fn groff_accepts_every_manual_page() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (name, page) in manual::pages() {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, page).unwrap();
         check_silent(Command::new("groff").args(["-man", "-ww", "-z", "-Tutf8"]).arg(&path));
     }
@@ -78,9 +78,9 @@ fn groff_accepts_every_manual_page() {
 
 #[test]
 fn each_shell_accepts_its_completions() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (shell, name) in completions::FILES {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, completions::script(shell)).unwrap();
         let program = format!("{shell:?}").to_lowercase();
         check_silent(Command::new(program).arg("-n").arg(&path));

@@ -1,7 +1,8 @@
 //! What the tests stand on: real servers, a server of faults, a sandbox for the binary, and waiting without sleeping.
 //!
-//! Everything listens on a port that the kernel picks, lives in its own temporary folder and dies with the test, even
-//! with one that is killed. Works for root and for plain users, in threads (`cargo test`) and in processes (nextest).
+//! Everything listens on a port that the kernel picks, lives in its own temporary directory and dies with the test,
+//! even with one that is killed. Works for root and for plain users, in threads (`cargo test`) and in processes
+//! (nextest).
 
 #![allow(dead_code, unused_imports, reason = "a tool box: no test needs all of it")]
 

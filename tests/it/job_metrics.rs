@@ -145,8 +145,8 @@ fn wrong_lines_are_one_warning_and_the_rest_is_delivered() {
     let job = "printf 'good 1\\nbad one\\nscript_result 0\\nalso_good 2\\ncut 12' >> \"$JOBMON_METRICS_FILE\"";
     let output = sandbox.jobmon(["run", "--job-metrics", "--", "sh", "-c", job]).any_stderr().run();
     let said = String::from_utf8(output.stderr).unwrap();
-    let folder = sandbox.state().join("metrics");
-    assert!(said.starts_with(&format!("jobmon: warning: metrics of the job: {}/", folder.display())), "{said}");
+    let directory = sandbox.state().join("metrics");
+    assert!(said.starts_with(&format!("jobmon: warning: metrics of the job: {}/", directory.display())), "{said}");
     let reasons = ".prom: line 2: \"one\" is not a number; line 3: script_result is a metric of jobmon's own; line 5: no line \
                    feed at its end: it may have been cut short; left out\n";
     assert!(said.ends_with(reasons) && said.lines().count() == 1, "{said}");
@@ -182,7 +182,7 @@ fn whatever_the_job_makes_of_its_file_the_run_is_reported() {
 fn a_job_without_a_file_writes_to_nowhere() {
     let gateway = Pushgateway::start();
     let sandbox = sandbox(&gateway.url());
-    let state = sandbox.write("no-folder", "");
+    let state = sandbox.write("no-directory", "");
     let job = ["run", "--job-metrics", "--", "sh", "-c", "echo 'a 1' >> \"$JOBMON_METRICS_FILE\""];
     sandbox.jobmon(job).env("JOBMON_STATE_DIR", state).stderr_contains("metrics of the job are lost: ").run();
     assert_eq!(gateway.value(&KEY, "script_result"), Some(1.0));
@@ -243,11 +243,11 @@ fn a_clash_with_another_group_does_not_hide_the_run() {
 
 #[test]
 fn textfiles_carry_them_with_the_labels_of_the_group() {
-    let folder = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::new().env("JOBMON_INSTANCE", "h").env("JOBMON_TEXTFILE_DIR", folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::new().env("JOBMON_INSTANCE", "h").env("JOBMON_TEXTFILE_DIR", directory.path());
     let job = "printf '# TYPE rows gauge\\nrows{table=\"a\"} 1\\n' >> \"$JOBMON_METRICS_FILE\"";
     sandbox.jobmon(["run", "-n", "backup", "--job-metrics", "--", "sh", "-c", job]).run();
-    let scrape = NodeExporter::start(folder.path()).scrape();
+    let scrape = NodeExporter::start(directory.path()).scrape();
     assert!(scrape.contains("\nrows{script_name=\"backup\",table=\"a\"} 1\n"), "{scrape}");
     assert!(scrape.contains("\nnode_textfile_scrape_error 0\n"), "{scrape}");
 }

@@ -14,18 +14,18 @@ use crate::janitor_support::Jobmon;
 /// A job that goes on until it may end.
 const UNTIL_TOLD: [&str; 3] = ["sh", "-c", "until [ -e ../go ]; do sleep 0.01; done"];
 
-fn files(folder: &Path) -> usize {
-    fs::read_dir(folder).unwrap().count()
+fn files(directory: &Path) -> usize {
+    fs::read_dir(directory).unwrap().count()
 }
 
 /// "delete the group when the run has succeeded (for CI jobs that will never run again), keep it when it failed"
 #[test]
 fn a_group_is_kept_when_its_run_failed_and_goes_when_one_has_succeeded() {
     let (host, one, other) = (Host::new(), Pushgateway::start(), Pushgateway::start());
-    let folder = host.sandbox.path("textfiles");
-    fs::create_dir(&folder).unwrap();
+    let directory = host.sandbox.path("textfiles");
+    fs::create_dir(&directory).unwrap();
     let (here, there) = (one.url(), other.url());
-    let ephemeral = ["--ephemeral", "--textfile-dir", folder.to_str().unwrap()];
+    let ephemeral = ["--ephemeral", "--textfile-dir", directory.to_str().unwrap()];
     let run = |host: &Host, spread: &str, command: &str| {
         host.run(&[&here, &there], "ci", &[&ephemeral[..], &["--spread", spread]].concat(), &[command])
     };
@@ -33,15 +33,15 @@ fn a_group_is_kept_when_its_run_failed_and_goes_when_one_has_succeeded() {
         assert_eq!(gateway.put("/metrics/job/script_monitor/instance/host1", "innocent 1\n"), 200);
     }
     run(&host, "all", "false").code(1).run();
-    assert_eq!((holders(&[&one, &other], "ci"), files(&folder)), (vec![0, 1], 1));
+    assert_eq!((holders(&[&one, &other], "ci"), files(&directory)), (vec![0, 1], 1));
     run(&host, "all", "true").run();
-    assert_eq!((holders(&[&one, &other], "ci"), files(&folder)), (vec![], 0));
+    assert_eq!((holders(&[&one, &other], "ci"), files(&directory)), (vec![], 0));
 
     // The next run is in a container of its own, which knows nothing of the one before.
     run(&host, "all", "false").code(1).run();
     let fresh = Host::new();
     run(&fresh, "hash", "true").run();
-    assert_eq!((holders(&[&one, &other], "ci"), files(&folder)), (vec![], 0));
+    assert_eq!((holders(&[&one, &other], "ci"), files(&directory)), (vec![], 0));
     assert_eq!(fresh.owed(), Vec::<String>::new());
     assert_eq!(fresh.outcomes("ci"), [Outcome::Success], "its history stays");
     assert_eq!((one.keys().len(), other.keys().len()), (1, 1), "groups of others stay");

@@ -114,8 +114,8 @@ proptest! {
         known in any::<bool>(),
         running in any::<u32>(),
     ) {
-        let folder = tempfile::tempdir().unwrap();
-        let (dir, _) = StateDir::open(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (dir, _) = StateDir::open(directory.path()).unwrap();
         let (mut registry, _) = Registry::open(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
         let declaration = Declaration { expectations, ..Declaration::default() };
         let start = RunStart {

@@ -97,11 +97,12 @@ fn several_culprits_are_all_named() {
     eventually(PATIENCE, "the gateway to be well again", || (gateway.scrape().status == 200).then_some(()));
 }
 
-/// A conflict between two other groups, made while the check was off, names a metric of ours; it is still not our fault.
+/// A conflict between two other groups, made while the check was off, names a metric of ours; it is still not our
+/// fault.
 #[test]
 fn a_conflict_of_others_about_our_metric_is_not_our_rejection() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = format!("--persistence.file={}", folder.path().join("groups").display());
+    let directory = tempfile::tempdir().unwrap();
+    let file = format!("--persistence.file={}", directory.path().join("groups").display());
     let mut unchecked = Pushgateway::start_with(&["--push.disable-consistency-check", &file]);
     assert_eq!(unchecked.put("/metrics/job/a", "# TYPE script_x gauge\nscript_x 1\n"), 202);
     assert_eq!(unchecked.put("/metrics/job/b", "# TYPE script_x counter\nscript_x 1\n"), 202);

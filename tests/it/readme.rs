@@ -38,9 +38,9 @@ fn blocks(languages: &[&str]) -> Vec<Block> {
 
 /// A shell that finds the binary as a user's does.
 fn shell(sandbox: &Sandbox, script: &str) -> Run {
-    let folder = Path::new(env!("CARGO_BIN_EXE_jobmon")).parent().unwrap().display().to_string();
+    let directory = Path::new(env!("CARGO_BIN_EXE_jobmon")).parent().unwrap().display().to_string();
     let path = std::env::var("PATH").unwrap();
-    sandbox.program("sh", ["-c", script]).env("PATH", format!("{folder}:{path}"))
+    sandbox.program("sh", ["-c", script]).env("PATH", format!("{directory}:{path}"))
 }
 
 /// The line with its numbers made alike and its columns one blank apart.

@@ -52,8 +52,8 @@ fn passwords_come_from_a_file_the_environment_a_credential_or_the_url() {
     let with_file = [&user[..], &["--basic-auth-password-file", file.to_str().unwrap()]].concat();
     check("file", &with_file, &[]);
     check("variable", &user, &[("JOBMON_BASIC_AUTH_PASSWORD", PASSWORD)]);
-    let folder = credentials.parent().unwrap().to_str().unwrap();
-    check("credential", &user, &[("CREDENTIALS_DIRECTORY", folder)]);
+    let directory = credentials.parent().unwrap().to_str().unwrap();
+    check("credential", &user, &[("CREDENTIALS_DIRECTORY", directory)]);
     check("url", &["-g", &url.replace("http://", "http://alice:correct%20horse@")], &[]);
 
     let wrong = said(&sandbox, "wrong", &user, &[("JOBMON_BASIC_AUTH_PASSWORD", "correct donkey")]);
@@ -208,10 +208,10 @@ fn names_that_are_not_text_are_refused_where_they_were_typed_and_converted_where
 #[test]
 fn textfiles_are_served_by_node_exporter_together_with_or_instead_of_a_gateway() {
     let (sandbox, gateway) = (Sandbox::new(), Pushgateway::start());
-    let folder = sandbox.path("textfiles");
-    std::fs::create_dir(&folder).unwrap();
-    let exporter = NodeExporter::start(&folder);
-    let (dir, url) = (folder.to_str().unwrap(), gateway.url());
+    let directory = sandbox.path("textfiles");
+    std::fs::create_dir(&directory).unwrap();
+    let exporter = NodeExporter::start(&directory);
+    let (dir, url) = (directory.to_str().unwrap(), gateway.url());
     assert_eq!(said(&sandbox, "alone", &["--textfile-dir", dir], &[]), "");
     assert_eq!(said(&sandbox, "both", &["--textfile-dir", dir, "-g", &url, "-l", "team=a\"b\\c\n"], &[]), "");
     let scrape = exporter.scrape();
@@ -224,11 +224,11 @@ fn textfiles_are_served_by_node_exporter_together_with_or_instead_of_a_gateway()
         assert!(scrape.lines().any(|served| served == line), "{line} is missing in {scrape}");
     }
     assert_eq!(gateway.keys().len(), 1);
-    let missing = sandbox.path("no-such-folder");
+    let missing = sandbox.path("no-such-directory");
     let line = said(&sandbox, "nowhere", &["--textfile-dir", missing.to_str().unwrap()], &[]);
-    let folder = missing.display();
+    let directory = missing.display();
     let next_step = "create it, and have node_exporter read it with --collector.textfile.directory";
-    let expected = format!("textfile:{folder}: No such file or directory (os error 2): {next_step}\n");
+    let expected = format!("textfile:{directory}: No such file or directory (os error 2): {next_step}\n");
     assert_eq!(line, format!("jobmon: warning: {expected}"));
 }
 
@@ -236,13 +236,13 @@ fn textfiles_are_served_by_node_exporter_together_with_or_instead_of_a_gateway()
 #[test]
 fn groups_that_are_one_in_a_textfile_are_said() {
     let sandbox = Sandbox::new();
-    let folder = sandbox.path("textfiles");
-    std::fs::create_dir(&folder).unwrap();
+    let directory = sandbox.path("textfiles");
+    std::fs::create_dir(&directory).unwrap();
     let run = |options: &[&str]| {
-        let fixed = ["--textfile-dir", folder.to_str().unwrap()];
+        let fixed = ["--textfile-dir", directory.to_str().unwrap()];
         said(&sandbox, "backup", &[&fixed, options].concat(), &[])
     };
-    let files = || -> Vec<_> { std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let files = || -> Vec<_> { std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect() };
     assert_eq!(run(&["-j", "one"]), "");
     let first = files().remove(0);
     assert_eq!(run(&["-j", "other", "-l", "zone=b"]), "");

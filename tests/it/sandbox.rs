@@ -14,7 +14,7 @@ fn home_configuration_and_state_are_inside() {
     }
     assert_eq!((value("EXTRA"), value("MORE")), (Some("1"), Some("a\nb")));
     let foreign = environment.split('\0').filter(|line| line.starts_with("JOBMON_")).count();
-    assert_eq!(foreign, 1, "only the state folder is set: {environment}");
+    assert_eq!(foreign, 1, "only the state directory is set: {environment}");
     assert_eq!(value("XDG_DATA_HOME"), None);
 }
 

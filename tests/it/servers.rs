@@ -18,8 +18,8 @@ fn a_pushgateway_comes_back_on_its_port() {
 
 #[test]
 fn a_pushgateway_with_persistence_remembers_what_it_wrote_at_its_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("groups");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("groups");
     let mut gateway = Pushgateway::start_with(&[&format!("--persistence.file={}", file.display())]);
     gateway.put("/metrics/job/a", "m 1\n");
     gateway.stop();
@@ -46,10 +46,10 @@ fn prometheus_and_alertmanager_answer_their_apis() {
 }
 
 #[test]
-fn node_exporter_reads_its_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.prom"), "my_metric 7\n").unwrap();
-    assert!(NodeExporter::start(folder.path()).scrape().contains("\nmy_metric 7\n"));
+fn node_exporter_reads_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.prom"), "my_metric 7\n").unwrap();
+    assert!(NodeExporter::start(directory.path()).scrape().contains("\nmy_metric 7\n"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn the_job_has_the_callers_descriptors_and_no_others() {
             hand_down(&mut command, File::open("/etc/passwd").unwrap().into(), number);
         }
         let end = finish(&mut command);
-        // Pipes and the folder that find reads have other numbers each time.
+        // Pipes and the directory that find reads have other numbers each time.
         let mut lines: Vec<String> =
             end.stdout.lines().map(|line| line.split([':', '/']).next().unwrap().to_owned()).collect();
         lines.sort();
@@ -69,8 +69,8 @@ fn the_job_has_the_callers_descriptors_and_no_others() {
 #[test]
 fn a_closed_standard_descriptor_stays_closed() {
     for closed in [&[0][..], &[1], &[2], &[0, 1, 2], &[1, 2]] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("seen");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("seen");
         let script = format!("for fd in 0 1 2; do [ -e /proc/self/fd/$fd ] && echo $fd; done > {}", file.display());
         let seen = same(|by| {
             // `test` is a builtin that leaves descriptors alone; the redirection of the loop hides descriptor 1.
@@ -145,8 +145,8 @@ fn a_writer_learns_that_the_job_closed_its_input() {
 #[test]
 fn an_inherited_lock_goes_with_the_job_that_closes_it() {
     let seen = same(|by| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
         let lock = File::create(&path).unwrap();
         lock.lock().unwrap();
         let mut command = by.bash("exec 9>&-; echo ready; read -r line");
@@ -179,8 +179,8 @@ fn without_a_gateway_a_message_after_the_end_reaches_a_pipe_that_somebody_still_
 
 #[test]
 fn a_message_after_the_end_reaches_a_file_at_its_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
     let mut command = By::jobmon(&COMPLAINS).bash("echo text >&2; exit 3");
     let file = File::options().create(true).append(true).open(&path).unwrap();
     assert_eq!(command.stderr(file).status().unwrap().code(), Some(3));
@@ -224,11 +224,11 @@ fn a_reader_of_errors_that_does_not_read_keeps_jobmon_for_a_moment_at_the_most()
 
 #[test]
 fn with_something_to_deliver_only_standard_error_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let history = History::new();
     let (reader, writer) = pipe();
     let (errors, error_writer) = pipe();
-    let options = ["--textfile-dir", folder.path().to_str().unwrap()];
+    let options = ["--textfile-dir", directory.path().to_str().unwrap()];
     let mut command = history.bash(&options, "exec >&- 2>&-; read -r line");
     command.stdin(Stdio::piped()).stdout(writer).stderr(error_writer);
     let mut child = command.spawn().unwrap();

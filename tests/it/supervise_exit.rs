@@ -21,7 +21,7 @@ fn every_exit_code_arrives() {
 fn death_by_every_signal_shows_as_death_by_that_signal() {
     let suspending = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
     for signal in (1..=64).filter(|signal| !suspending.contains(signal)) {
-        // The files of a core dump would litter the folder of the tests.
+        // The files of a core dump would litter the directory of the tests.
         let script = format!("ulimit -c 0; kill -{signal} $$");
         let end = same(|by| by.command(&["sh", "-c", &script]).stderr(Stdio::null()).status().unwrap());
         let ignored = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH].contains(&signal);
@@ -31,20 +31,23 @@ fn death_by_every_signal_shows_as_death_by_that_signal() {
 
 #[test]
 fn jobmon_dumps_no_core_of_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let end =
-        By::jobmon(&[]).command(&["sh", "-c", "ulimit -S -c 0; kill -QUIT $$"]).current_dir(&folder).status().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let end = By::jobmon(&[])
+        .command(&["sh", "-c", "ulimit -S -c 0; kill -QUIT $$"])
+        .current_dir(&directory)
+        .status()
+        .unwrap();
     assert_eq!((end.signal(), end.core_dumped()), (Some(libc::SIGQUIT), false));
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
 }
 
 #[test]
 fn what_cannot_be_executed_ends_as_under_env() {
-    // A folder that may not be searched makes a command that is not there one that may not be executed.
+    // A directory that may not be searched makes a command that is not there one that may not be executed.
     const PATH: &str = "/usr/bin:/bin";
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: u32| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         write_program(&path, text);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         path.into_os_string().into_string().unwrap()
@@ -54,7 +57,7 @@ fn what_cannot_be_executed_ends_as_under_env() {
         ("no-such-command".to_owned(), 127, "No such file or directory"),
         (file("lost", "#!/no/such/interpreter\n", 0o755), 127, "No such file or directory"),
         (file("plain", "exit 0\n", 0o644), 126, "Permission denied"),
-        (folder.path().to_str().unwrap().to_owned(), 126, "Permission denied"),
+        (directory.path().to_str().unwrap().to_owned(), 126, "Permission denied"),
         (file("file", "", 0o755) + "/below", 126, "Not a directory"),
     ] {
         assert_eq!(finish(Command::new("env").arg("--").arg(&word).env("PATH", PATH)).code, Some(code), "env {word}");
@@ -68,8 +71,8 @@ fn what_cannot_be_executed_ends_as_under_env() {
 
 #[test]
 fn a_script_without_an_interpreter_line_is_run_by_the_shell() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("script");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("script");
     write_program(&path, "echo \"$0 $1\"; exit 42\n");
     // `env` executes by execvp, as a shell does.
     let path = path.to_str().unwrap();
@@ -99,8 +102,8 @@ fn sigchld_ignored_by_the_caller_loses_no_status_and_stays_ignored() {
 
 #[test]
 fn bad_usage_is_told_apart_from_the_jobs_codes_and_runs_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ran");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ran");
     for options in
         [&["--no-such-option"][..], &["--signal", "NONSENSE"], &["--success-codes", "256"], &["--timeout", "-1s"]]
     {
@@ -114,9 +117,9 @@ fn bad_usage_is_told_apart_from_the_jobs_codes_and_runs_nothing() {
 #[test]
 fn the_job_runs_where_no_process_can_be_started() {
     const NOBODY: u32 = 65534;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let program = folder.path().join("jobmon");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = directory.path().join("jobmon");
     write_program(&program, std::fs::read(env!("CARGO_BIN_EXE_jobmon")).unwrap());
     let mut command = Command::new(&program);
     command.args(["run", "--state-dir", "/proc/no", "--", "sh", "-c", "exit 9"]).current_dir("/");

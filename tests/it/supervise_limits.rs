@@ -48,9 +48,9 @@ const TREE: &str = "trap '' TERM
     read -r line";
 
 fn the_tree_goes(set_up: fn() -> std::io::Result<()>) {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut command = By::jobmon(&["--timeout", "2s", "--kill-after", "300ms"]).bash(TREE);
-    command.arg(folder.path().join("pid"));
+    command.arg(directory.path().join("pid"));
     before_exec(&mut command, set_up);
     let mut running = Running::start(&mut command);
     let members: Vec<i32> = running.greeting.split(' ').map(|pid| pid.parse().unwrap()).collect();
@@ -209,11 +209,11 @@ fn a_lock_that_cannot_be_had_is_a_warning_and_the_job_runs() {
 
 #[test]
 fn a_failure_is_tried_again_until_it_is_none() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let script = "echo x >> \"$0\"; [ $(wc -l < \"$0\") -ge 3 ]";
     let history = History::new();
     let mut command = history.bash(&["--retries", "5", "--retry-delay", "10ms"], script);
-    let count = folder.path().join("count");
+    let count = directory.path().join("count");
     assert_eq!(finish(command.arg(&count)).code, Some(0));
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\nx\nx\n");
     // One run with three attempts.
@@ -233,15 +233,15 @@ fn the_end_of_the_last_attempt_is_the_end_of_the_run() {
 }
 
 #[test]
-fn every_attempt_has_the_callers_streams_folder_and_time() {
-    let folder = tempfile::tempdir().unwrap();
+fn every_attempt_has_the_callers_streams_directory_and_time() {
+    let directory = tempfile::tempdir().unwrap();
     let script = "pwd; read -r line; echo $line; sleep 1000";
     let mut command = By::jobmon(&["--retries", "1", "--retry-delay", "10ms", "--timeout", "2s"]).bash(script);
-    command.current_dir(&folder).stdin(Stdio::piped());
+    command.current_dir(&directory).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"one\ntwo\n").unwrap();
     let output = child.wait_with_output().unwrap();
-    let here = folder.path().canonicalize().unwrap().display().to_string();
+    let here = directory.path().canonicalize().unwrap().display().to_string();
     // The shell's `read` takes one byte at a time from a pipe: the second line is left for the second attempt.
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{here}\none\n{here}\ntwo\n"));
     assert_eq!(output.status.code(), Some(124));
@@ -275,12 +275,12 @@ fn an_attempt_that_was_asked_to_stop_is_the_last() {
 
 #[test]
 fn a_later_attempt_gets_signals_and_time_as_the_first() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let history = History::new();
     let first_fails = "[ -e \"$0\" ] || { touch \"$0\"; exit 1; }; exec \"$@\"";
     let options = ["--retries", "1", "--retry-delay", "10ms", "--timeout", "5s"];
     let mut command = history.bash(&options, first_fails);
-    command.arg(folder.path().join("mark")).args(answering(&[("USR1", "say 'usr1'")], "nap while 1"));
+    command.arg(directory.path().join("mark")).args(answering(&[("USR1", "say 'usr1'")], "nap while 1"));
     let mut running = Running::start(&mut command);
     running.signal(libc::SIGUSR1);
     assert_eq!(running.line(), "usr1");
@@ -292,12 +292,12 @@ fn a_later_attempt_gets_signals_and_time_as_the_first() {
 
 #[test]
 fn a_signal_that_the_caller_blocked_waits_for_the_next_attempt() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // Until the kernel says that SIGUSR1 waits for this shell.
     let script = "[ -e \"$0\" ] || { touch \"$0\"; echo ready; exit 1; }; \
                   until grep -q '^ShdPnd:.*200$' /proc/$$/status; do sleep 0.01; done; echo pending; exit 6";
     let mut command = By::jobmon(&["--retries", "1", "--retry-delay", "2s"]).bash(script);
-    command.arg(folder.path().join("mark"));
+    command.arg(directory.path().join("mark"));
     before_exec(&mut command, || {
         // SAFETY: a set of this process.
         unsafe {
@@ -349,8 +349,8 @@ fn a_second_stop_signal_ends_jobmon_and_the_result_is_kept() {
         options.extend(output);
         // More than a pipe holds, and nobody reads it.
         let job = answering(&[("TERM", "exit 4")], "fork or exec 'yes'; open my $mark, '>', $ENV{MARK}; nap while 1");
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().join("mark");
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("mark");
         let mut command = history.command(&options, &job);
         let mut child = command.env("MARK", &mark).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         eventually("the job", || mark.exists().then_some(()));

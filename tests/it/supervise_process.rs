@@ -105,7 +105,7 @@ fn jobmons_secrets_are_kept_from_the_job() {
     let script = "env | grep -c ^JOBMON_; echo ${JOBMON_BASIC_AUTH_PASSWORD-none} ${JOBMON_BEARER_TOKEN-none}";
     let mut command = By::jobmon(&["--no-push"]).bash(script);
     command.env("JOBMON_BASIC_AUTH_PASSWORD", "x").env("JOBMON_BEARER_TOKEN", "y");
-    // The state folder of these tests is left.
+    // The state directory of these tests is left.
     assert_eq!(finish(&mut command).stdout, "1\nnone none\n");
 }
 
@@ -143,9 +143,9 @@ fn orphans_go_to_init_and_not_to_jobmon() {
 
 #[test]
 fn a_job_that_looks_for_others_of_its_name_finds_itself_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let name = format!("selfcheck-{}.sh", std::process::id());
-    let path = folder.path().join(&name);
+    let path = directory.path().join(&name);
     let count = "until [ $(pgrep -fc \"$1\") = 1 ]; do [ $((n=n+1)) -ge 200 ] && break; done; pgrep -fc \"$1\"";
     write_program(&path, format!("#!/bin/bash\n{count}\n"));
     let seen = same(|by| {
@@ -166,11 +166,11 @@ fn a_job_that_looks_for_others_of_its_name_finds_itself_alone() {
 }
 
 #[test]
-fn the_folder_of_the_start_is_not_held() {
-    let folder = tempfile::tempdir().unwrap();
+fn the_directory_of_the_start_is_not_held() {
+    let directory = tempfile::tempdir().unwrap();
     let mut running =
-        Running::start(By::jobmon(&[]).bash("cd /usr; echo ready; read -r line; pwd").current_dir(&folder));
-    eventually("another folder", || {
+        Running::start(By::jobmon(&[]).bash("cd /usr; echo ready; read -r line; pwd").current_dir(&directory));
+    eventually("another directory", || {
         (std::fs::read_link(format!("/proc/{}/cwd", running.pid())).unwrap() == std::path::Path::new("/")).then_some(())
     });
     running.say("enough");
@@ -245,8 +245,8 @@ fn the_duration_is_the_jobs() {
 
 #[test]
 fn the_clock_of_the_time_limit_counts_suspend() {
-    let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("trace");
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("trace");
     let jobmon = By::jobmon(&["--timeout", "1000s"]).command(&["true"]);
     let mut command = under_bash(&jobmon, "strace -qq -e trace=timerfd_create -o \"$TRACE\" \"$@\"");
     assert_eq!(finish(command.env("TRACE", &trace)).code, Some(0));
@@ -263,10 +263,10 @@ fn every_attribute_of_the_process_is_the_callers() {
         chrt -p $$ | sed 's/pid [0-9]*//'; ionice -p $$; tr '\\0' '\\n' < /proc/self/cgroup; \
         grep -v '^\\(Name\\|Pid\\|PPid\\|TracerPid\\|Tgid\\|NS.*\\|Vm.*\\|Rss.*\\|SigQ\\|.*ctxt_switches\\|Hugetlb.*\\|Cpus_.*\\|Mems_.*\\):' \
         /proc/self/status; setpriv --dump; cat /proc/self/timerslack_ns";
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let seen = same(|by| {
         let mut command = by.bash(script);
-        command.current_dir(&folder);
+        command.current_dir(&directory);
         before_exec(&mut command, || {
             let set = |resource, soft, hard| {
                 let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
@@ -336,10 +336,10 @@ fn many_orphans_leave_no_zombies_with_jobmon() {
 #[test]
 fn a_job_with_another_effective_user_has_its_privileges() {
     // A copy with the set-user-id bit: a user of its own for root, the caller's own for everybody else.
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&folder, open).unwrap();
-    let copy = folder.path().join("id");
+    std::fs::set_permissions(&directory, open).unwrap();
+    let copy = directory.path().join("id");
     write_program(&copy, std::fs::read("/usr/bin/id").unwrap());
     // SAFETY: geteuid has no preconditions.
     let (own, other) = unsafe { (libc::geteuid(), if libc::geteuid() == 0 { 65534 } else { libc::geteuid() }) };
@@ -350,16 +350,16 @@ fn a_job_with_another_effective_user_has_its_privileges() {
 }
 
 #[test]
-fn the_job_runs_without_home_path_or_working_folder() {
+fn the_job_runs_without_home_path_or_working_directory() {
     let seen = same(|by| {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut command = by.command(&["/bin/sh", "-c", "echo ran; exit 5"]);
         if by != By::Itself {
             command.env_remove("JOBMON_STATE_DIR").arg0("jobmon");
         }
-        command.env_remove("HOME").env_remove("PATH").env("STATE_DIRECTORY", folder.path().join("state"));
+        command.env_remove("HOME").env_remove("PATH").env("STATE_DIRECTORY", directory.path().join("state"));
         command.current_dir("/");
-        let gone = std::ffi::CString::new(folder.path().join("gone").into_os_string().into_vec()).unwrap();
+        let gone = std::ffi::CString::new(directory.path().join("gone").into_os_string().into_vec()).unwrap();
         before_exec(&mut command, move || {
             // SAFETY: a C string.
             let done = unsafe {

@@ -8,13 +8,13 @@ use crate::supervise_support::{
     reset_signals, same, take_environment, under_bash, words,
 };
 
-/// Catches every signal that can be caught, until its input says something or ends. Not a shell: bash loses its own signal
-/// mask when it is hit while it waits for input with a time limit.
+/// Catches every signal that can be caught, until its input says something or ends. Not a shell: bash loses its own
+/// signal mask when it is hit while it waits for input with a time limit.
 const CATCHES_ALL: &str = "$SIG{$_} = sub {} for keys %SIG; $| = 1; print qq(ready $$ ), getppid, qq(\\n); \
     1 until defined sysread STDIN, $_, 1";
 
-/// Sends every signal that a process can catch (32 and 33 belong to the C library), one after the other. The kernel's own
-/// account says what was delivered: a shell merges, delays or misses some.
+/// Sends every signal that a process can catch (32 and 33 belong to the C library), one after the other. The kernel's
+/// own account says what was delivered: a shell merges, delays or misses some.
 fn each_arrives_once(set_up: fn() -> std::io::Result<()>) {
     let catchable = (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP, 32, 33].contains(signal));
     let mut traced = Traced::start(set_up);
@@ -60,13 +60,13 @@ struct Traced {
     job: String,
     jobmon: i32,
     log: std::path::PathBuf,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Traced {
     fn start(set_up: fn() -> std::io::Result<()>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("trace");
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("trace");
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-e", "trace=none", "-e", "signal=all", "-o"]).arg(&log);
         let wrapped = By::jobmon(&[]).command(&["perl", "-e", CATCHES_ALL]);
@@ -75,7 +75,7 @@ impl Traced {
         before_exec(&mut command, move || reset_signals().and_then(|()| set_up()));
         let running = Running::start(&mut command);
         let (job, jobmon) = running.greeting.split_once(' ').expect("its own id and its parent's");
-        Self { job: job.to_owned(), jobmon: jobmon.parse().unwrap(), log, _folder: folder, running }
+        Self { job: job.to_owned(), jobmon: jobmon.parse().unwrap(), log, _directory: directory, running }
     }
 
     /// The deliveries to the job that contain `text`, once there are `count`.
@@ -145,8 +145,8 @@ fn a_caller_in_the_same_process_group_is_heard() {
         let command = by.command(&answering(&[("CONT", "say 'cont'"), ("TERM", "say 'term'; exit 4")], ""));
         let script = "mkfifo \"$FIFO\" \"$FIFO-in\"; \"$@\" < \"$FIFO-in\" > \"$FIFO\" & exec 4> \"$FIFO-in\" 3< \"$FIFO\"; \
                       read -r line <&3; kill -CONT $!; read -r one <&3; kill -TERM $!; wait $!; echo \"$one $?\"; cat <&3";
-        let folder = tempfile::tempdir().unwrap();
-        finish(under_bash(&command, script).env("FIFO", folder.path().join("fifo")).process_group(0))
+        let directory = tempfile::tempdir().unwrap();
+        finish(under_bash(&command, script).env("FIFO", directory.path().join("fifo")).process_group(0))
     });
     assert_eq!(end.stdout, "cont 4\nterm\n");
 }

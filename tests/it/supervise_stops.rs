@@ -82,9 +82,9 @@ fn the_time_limit_reaches_a_stopped_job() {
 #[test]
 fn a_job_that_stops_itself_at_once_finds_jobmon_without_what_it_inherited() {
     for _ in 0..20 {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut command = By::jobmon(&[]).command(&["sh", "-c", "kill -STOP $$; exit 3"]);
-        let mut child = command.current_dir(&folder).stdin(Stdio::null()).process_group(0).spawn().unwrap();
+        let mut child = command.current_dir(&directory).stdin(Stdio::null()).process_group(0).spawn().unwrap();
         let jobmon = i32::try_from(child.id()).unwrap();
         assert!(libc::WIFSTOPPED(wait_for_change(jobmon)));
         assert_eq!(std::fs::read_link(format!("/proc/{jobmon}/cwd")).unwrap(), Path::new("/"));

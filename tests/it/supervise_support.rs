@@ -17,9 +17,9 @@ pub use crate::waiting::PATIENCE;
 /// A job that says `ready` and its process id, and from then on answers each signal with a piece of Perl. Once a line
 /// comes in, or its input ends, it does `then`: so it ends with its test, whatever ends that.
 ///
-/// Not a shell: bash 5.2 forgets a trap now and then (1 signal in 15000 here, under load and without any wrapper) that was
-/// to run while `read` waits with a time limit; without one, `read` may begin to wait just before a signal, whose trap
-/// then waits too.
+/// Not a shell: bash 5.2 forgets a trap now and then (1 signal in 15000 here, under load and without any wrapper) that
+/// was to run while `read` waits with a time limit; without one, `read` may begin to wait just before a signal, whose
+/// trap then waits too.
 pub fn answering(answers: &[(&str, &str)], then: &str) -> Vec<String> {
     let answers: String =
         answers.iter().map(|(signal, answer)| format!("$SIG{{{signal}}} = sub {{ {answer} }}; ")).collect();
@@ -61,7 +61,7 @@ impl By {
                 for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JOBMON_")) {
                     command.env_remove(name);
                 }
-                command.env("JOBMON_STATE_DIR", state_folder());
+                command.env("JOBMON_STATE_DIR", state_directory());
                 command
             }
         };
@@ -76,7 +76,7 @@ impl By {
 }
 
 /// Where the runs of these tests are recorded, instead of on the machine.
-fn state_folder() -> &'static std::path::Path {
+fn state_directory() -> &'static std::path::Path {
     static FOLDER: std::sync::LazyLock<std::path::PathBuf> = std::sync::LazyLock::new(|| {
         let parent = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
         // Those of tests that are over.
@@ -92,26 +92,26 @@ fn state_folder() -> &'static std::path::Path {
     &FOLDER
 }
 
-/// A state folder of a test's own, and what the runs left in it.
+/// A state directory of a test's own, and what the runs left in it.
 pub struct History {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl History {
     /// An empty one.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 
     /// Where it is, for `--state-dir`.
     pub fn path(&self) -> &str {
-        self.folder.path().to_str().expect("temporary folders have plain names")
+        self.directory.path().to_str().expect("temporary directories have plain names")
     }
 
     /// `words` under `jobmon run` with `options`, recorded here.
     pub fn command<S: AsRef<OsStr>>(&self, options: &[&str], words: &[S]) -> Command {
         let mut command = By::jobmon(options).command(words);
-        command.env("JOBMON_STATE_DIR", self.folder.path());
+        command.env("JOBMON_STATE_DIR", self.directory.path());
         command
     }
 
@@ -123,7 +123,7 @@ impl History {
     /// Waits until the journal knows of a run, which is right after its start.
     #[track_caller]
     pub fn wait_for_a_start(&self) {
-        let journal = self.folder.path().join("runs");
+        let journal = self.directory.path().join("runs");
         eventually("a start in the journal", || {
             let entry = std::fs::read_dir(&journal).ok()?.flatten().next()?;
             (entry.metadata().ok()?.len() > 0).then_some(())
@@ -139,12 +139,12 @@ impl History {
 
     /// How many runs were recorded by now; 0 while there is no registry that could say.
     pub fn runs_so_far(&self) -> usize {
-        if self.folder.path().join("registry.db").exists() { self.runs().len() } else { 0 }
+        if self.directory.path().join("registry.db").exists() { self.runs().len() } else { 0 }
     }
 
     /// The registry as jobmon left it.
     pub fn registry(&self) -> Registry {
-        let (state, _) = StateDir::open(self.folder.path()).unwrap();
+        let (state, _) = StateDir::open(self.directory.path()).unwrap();
         Registry::open(&state, Instant::now() + PATIENCE).unwrap().0
     }
 
@@ -176,8 +176,8 @@ pub fn in_a_pid_namespace(command: &Command, script: &str) -> Command {
     under_bash(command, &format!("unshare -Urpf --mount-proc bash -c '{script}' bash \"$@\""))
 }
 
-/// The first process of the namespace that [`in_a_pid_namespace`] made, by its number outside of it: a child of `unshare`,
-/// which the shell has become.
+/// The first process of the namespace that [`in_a_pid_namespace`] made, by its number outside of it: a child of
+/// `unshare`, which the shell has become.
 pub fn first_process(unshare: i32) -> i32 {
     let is_first = |pid: &i32| status_line(*pid, "NSpid").is_some_and(|numbers| numbers.ends_with("\t1"));
     eventually("the first process", || children(unshare).into_iter().find(is_first))
@@ -199,9 +199,9 @@ pub fn before_exec(command: &mut Command, set_up: impl FnMut() -> io::Result<()>
     unsafe { command.pre_exec(set_up) };
 }
 
-/// Makes every signal as it is in a login shell, whatever the tests were started from: a script's background job ignores
-/// SIGINT and SIGQUIT, and a program started by `posix_spawn` ignores signals 32 and 33. With one addition: what a test
-/// has started ends with it, even if it is killed. For [`before_exec`].
+/// Makes every signal as it is in a login shell, whatever the tests were started from: a script's background job
+/// ignores SIGINT and SIGQUIT, and a program started by `posix_spawn` ignores signals 32 and 33. With one addition:
+/// what a test has started ends with it, even if it is killed. For [`before_exec`].
 pub fn reset_signals() -> io::Result<()> {
     // SAFETY: takes one number. The thread that forks is the test's own.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };

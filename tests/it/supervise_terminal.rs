@@ -260,8 +260,8 @@ fn job_control_by_name_works() {
 fn a_hang_up_reaches_the_job_of_a_session_leader_once() {
     // As `ssh -t host jobmon run …` and `xterm -e jobmon run …` start it: without a shell.
     let seen = same(|by| {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("seen");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("seen");
         // For a while after it has seen both, it counts what else comes.
         let script = r#"$| = 1; $SIG{HUP} = sub { $hups++ }; $SIG{CONT} = sub { $conts++ }; print "ready\n";
             sub nap { select undef, undef, undef, 0.01 }
@@ -290,10 +290,10 @@ fn a_hang_up_of_the_shell_ends_its_jobs() {
         command.env("SEEN", &file);
         shell.start(&command);
         shell.expect("ready");
-        let folder = shell.hang_up();
+        let directory = shell.hang_up();
         let whole = |text: &String| text.ends_with('\n');
         let answer = eventually("the job's answer", || std::fs::read_to_string(&file).ok().filter(whole));
-        drop(folder);
+        drop(directory);
         answer
     });
     assert_eq!(seen, "hup\n");

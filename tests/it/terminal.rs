@@ -160,10 +160,10 @@ impl Reader {
     }
 }
 
-/// An interactive shell with job control, in a folder of its own.
+/// An interactive shell with job control, in a directory of its own.
 pub struct Session {
     pub terminal: Terminal,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     questions: u32,
 }
 
@@ -175,12 +175,12 @@ impl Session {
 
     /// A shell that is given up on when it says nothing for this long.
     pub fn patient(patience: Duration) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new("bash");
-        command.args(["--norc", "--noprofile", "--noediting", "-i"]).current_dir(&folder);
-        command.env("PS1", "").env("PS2", "").env("GO", folder.path().join("go")).env_remove("PROMPT_COMMAND");
+        command.args(["--norc", "--noprofile", "--noediting", "-i"]).current_dir(&directory);
+        command.env("PS1", "").env("PS2", "").env("GO", directory.path().join("go")).env_remove("PROMPT_COMMAND");
         command.env("HISTFILE", "/dev/null").env("TERM", "dumb").env("LC_ALL", "C");
-        let mut session = Self { terminal: Terminal::start(command), folder, questions: 0 };
+        let mut session = Self { terminal: Terminal::start(command), directory, questions: 0 };
         session.terminal.patience = patience;
         session.type_line("echo shell $((20 + 3))");
         session.expect("shell 23");
@@ -230,21 +230,21 @@ impl Session {
         self.expect(&mark)
     }
 
-    /// A path in the shell's folder.
+    /// A path in the shell's directory.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
-    /// The files in the shell's folder.
+    /// The files in the shell's directory.
     pub fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.folder).unwrap();
+        let entries = std::fs::read_dir(&self.directory).unwrap();
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// Breaks the line; the folder stays for as long as what is returned.
+    /// Breaks the line; the directory stays for as long as what is returned.
     pub fn hang_up(mut self) -> tempfile::TempDir {
         let mut child = self.terminal.hang_up();
         eventually("the end of the shell", || child.try_wait().unwrap());
-        self.folder
+        self.directory
     }
 }

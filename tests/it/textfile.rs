@@ -14,9 +14,9 @@ fn body(name: &str, value: i64) -> String {
 
 #[test]
 fn node_exporter_serves_every_group_without_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    let sink = TextfileDir::new(folder.path());
-    let exporter = NodeExporter::start(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let sink = TextfileDir::new(directory.path());
+    let exporter = NodeExporter::start(directory.path());
     let groups = ["backup", "a b", "ü/../x"].map(|name| (name, key("script_monitor", &[("script_name", name)])));
     for (name, key) in &groups {
         sink.write(key, body(name, 1).as_bytes()).unwrap();
@@ -38,9 +38,9 @@ fn node_exporter_serves_every_group_without_an_error() {
 /// Readers and a writer at the same time: every scrape sees whole files.
 #[test]
 fn a_scrape_never_sees_half_a_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let sink = TextfileDir::new(folder.path());
-    let exporter = NodeExporter::start(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let sink = TextfileDir::new(directory.path());
+    let exporter = NodeExporter::start(directory.path());
     let key = key("script_monitor", &[("script_name", "s")]);
     let text = |value: i64| (0..500).map(|i| format!("m{{i=\"{i}\"}} {value}\n")).collect::<String>();
     sink.write(&key, text(0).as_bytes()).unwrap();

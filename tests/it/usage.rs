@@ -14,9 +14,9 @@ fn check(words: &[&str], expected: &str) {
     let ran = sandbox.jobmon(words).code(125).any_stderr().run();
     assert_eq!(ran.stderr().lines().count(), 1, "{words:?}: {}", ran.stderr());
     assert!(ran.stderr().starts_with(&format!("jobmon: {expected}")), "{words:?}: {}", ran.stderr());
-    for folder in ["work", "state", "home/.config", "home/.local/state"] {
-        let left = std::fs::read_dir(sandbox.path(folder)).unwrap().count();
-        assert_eq!(left, 0, "{words:?} left something behind in {folder}");
+    for directory in ["work", "state", "home/.config", "home/.local/state"] {
+        let left = std::fs::read_dir(sandbox.path(directory)).unwrap().count();
+        assert_eq!(left, 0, "{words:?} left something behind in {directory}");
     }
 }
 

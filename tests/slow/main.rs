@@ -1,7 +1,7 @@
 //! Jobs under a real systemd and a real cron, booted once in a container: `tests/run --slow`.
 //!
-//! A tree of Debian is made below the target folder the first time, and never changed afterwards. All jobs run in one
-//! boot; each test asks one question of what they left. Needs root, as `systemd-nspawn` does.
+//! A tree of Debian is made below the target directory the first time, and never changed afterwards. All jobs run in
+//! one boot; each test asks one question of what they left. Needs root, as `systemd-nspawn` does.
 #![expect(clippy::disallowed_methods, reason = "tests start processes as their callers do")]
 
 use std::fs;
@@ -22,14 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// What the jobs left.
 static SHARE: LazyLock<PathBuf> = LazyLock::new(boot);
 
-/// Runs the chapter in the container; the folder with what it saw.
+/// Runs the chapter in the container; the directory with what it saw.
 fn boot() -> PathBuf {
     // SAFETY: geteuid has no preconditions.
     assert_eq!(unsafe { libc::geteuid() }, 0, "systemd-nspawn needs root: run tests/run --slow as root");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("slow");
-    let root = tree(&folder);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("slow");
+    let root = tree(&directory);
     // What the last boot left stays to be looked at until the next one.
-    let share = folder.join("share");
+    let share = directory.join("share");
     if share.exists() {
         fs::remove_dir_all(&share).unwrap();
     }
@@ -62,11 +62,11 @@ fn boot() -> PathBuf {
 }
 
 /// The tree of a Debian of this machine's release, made the first time.
-fn tree(folder: &Path) -> PathBuf {
-    let root = folder.join("root");
+fn tree(directory: &Path) -> PathBuf {
+    let root = directory.join("root");
     if !root.exists() {
-        fs::create_dir_all(folder).unwrap();
-        let part = folder.join(format!("root-{}", std::process::id()));
+        fs::create_dir_all(directory).unwrap();
+        let part = directory.join(format!("root-{}", std::process::id()));
         let release = fs::read_to_string("/etc/os-release").unwrap();
         let release = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("stable");
         let status = Command::new("debootstrap")

@@ -8,7 +8,7 @@ use crate::sandbox::Bench;
 use crate::table::{Goal, Line, Unit};
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
-    let stripped = bench.folder("binary")?.join("jobmon");
+    let stripped = bench.directory("binary")?.join("jobmon");
     let status = Command::new("strip").arg("-o").arg(&stripped).arg(&bench.jobmon).status();
     let status = status.map_err(|error| format!("strip: {error}"))?;
     if !status.success() {

@@ -17,7 +17,7 @@ const JOBS: usize = 200;
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let jobmon = || {
         let gateway = Gateway::start()?;
-        let state = bench.folder("state")?;
+        let state = bench.directory("state")?;
         let url = gateway.url();
         let seconds = at_once(|name| recipes::jobmon(bench, "jobmon", &state, &["-n", name, "-g", &url]))?;
         recorded(&state)?;
@@ -46,8 +46,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     Ok(compare(measured, Unit::Seconds, "jobmon", &[("bash + curl", Goal::RatioAtMost(0.5))]))
 }
 
-/// Seconds from the moment that all may start to the moment that the last has ended. Everybody waits in a shell until the
-/// writing end of a pipe is closed, and becomes the wrapper then.
+/// Seconds from the moment that all may start to the moment that the last has ended. Everybody waits in a shell until
+/// the writing end of a pipe is closed, and becomes the wrapper then.
 fn at_once(wrapper: impl Fn(&str) -> Result<Wrapper, String>) -> Result<f64, String> {
     let wrappers: Vec<Wrapper> = (0..JOBS).map(|index| wrapper(&format!("job-{index}"))).collect::<Result<_, _>>()?;
     // As every night: not the first run of any of them.

@@ -18,8 +18,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     // The check of all samples at every push would make filling it take an hour; a DELETE is never checked.
     let gateway = Gateway::start_with(&["--push.disable-consistency-check"])?;
     let url = gateway.url();
-    let state = bench.folder("state")?;
-    let peak = bench.folder("peak")?.join("peak");
+    let state = bench.directory("state")?;
+    let peak = bench.directory("peak")?.join("peak");
     let peaks: [RefCell<Vec<f64>>; 4] = Default::default();
 
     let jobmon = |who: &str, words: &[&str]| -> Result<Wrapper, String> {

@@ -67,9 +67,9 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-/// A state folder whose registry jobmon itself has made, with so many more runs.
+/// A state directory whose registry jobmon itself has made, with so many more runs.
 fn filled(bench: &Bench, runs: usize) -> Result<PathBuf, String> {
-    let state = bench.folder("state")?;
+    let state = bench.directory("state")?;
     for script in 0..SCRIPTS {
         let name = format!("script-{script}");
         recipes::jobmon(bench, "jobmon", &state, &["-n", &name])?.call(&["true"])?;
@@ -78,8 +78,8 @@ fn filled(bench: &Bench, runs: usize) -> Result<PathBuf, String> {
     Ok(state)
 }
 
-/// Adds copies of the runs that are there, each with an identity and a time of its own. Works from the columns that it finds:
-/// the layout of the registry is nobody's interface.
+/// Adds copies of the runs that are there, each with an identity and a time of its own. Works from the columns that it
+/// finds: the layout of the registry is nobody's interface.
 fn multiply(path: &Path, runs: usize) -> rusqlite::Result<()> {
     if runs == 0 {
         return Ok(());

@@ -18,7 +18,7 @@ const WATCH: Duration = Duration::from_secs(5);
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let gateway = Gateway::start()?;
     let url = gateway.url();
-    let (alone, pushing) = (bench.folder("state")?, bench.folder("state")?);
+    let (alone, pushing) = (bench.directory("state")?, bench.directory("state")?);
     let subjects = [
         (recipes::jobmon(bench, "jobmon, no gateway", &alone, &["-n", "sleep"])?, Some(0.4e6)),
         (recipes::jobmon(bench, "jobmon, gateway", &pushing, &["-n", "sleep", "-g", &url])?, Some(1e6)),

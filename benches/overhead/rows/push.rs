@@ -12,7 +12,7 @@ use crate::table::{Goal, Line, Unit, compare};
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let gateway = Gateway::start()?;
     let url = gateway.url();
-    let state = bench.folder("state")?;
+    let state = bench.directory("state")?;
     let jobmon = recipes::jobmon(bench, "jobmon", &state, &["-n", "of-jobmon", "-g", &url])?;
     let bash = recipes::bash_curl(bench, &url, "of-bash")?;
     let python = recipes::python(bench, &url, "of-python")?;

@@ -9,7 +9,7 @@ use crate::sandbox::Bench;
 use crate::table::{Goal, Line, Unit, compare};
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
-    let state = bench.folder("state")?;
+    let state = bench.directory("state")?;
     let wrappers = [
         recipes::jobmon(bench, "jobmon", &state, &[])?,
         recipes::direct(bench)?,

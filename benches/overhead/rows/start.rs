@@ -10,8 +10,8 @@ use crate::table::{Goal, Line, Unit, compare};
 
 /// From just before the fork (the same for all, about 0.1 ms) to the first act of a statically linked job.
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
-    let stamps = bench.folder("stamps")?.join("stamps");
-    let state = bench.folder("state")?;
+    let stamps = bench.directory("stamps")?.join("stamps");
+    let state = bench.directory("state")?;
     let wrappers = [
         recipes::jobmon(bench, "jobmon", &state, &[])?,
         recipes::direct(bench)?,

@@ -18,10 +18,10 @@ const POST: &str = "bare HTTP push of the same body";
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let gateway = Gateway::start()?;
     let url = gateway.url();
-    let stamps = bench.folder("stamps")?.join("stamps");
-    let state = bench.folder("state")?;
+    let stamps = bench.directory("stamps")?.join("stamps");
+    let state = bench.directory("state")?;
     let jobmon = recipes::jobmon(bench, "jobmon", &state, &["-n", "of-jobmon", "-g", &url])?;
-    let silent = recipes::jobmon(bench, "jobmon, no gateway", &bench.folder("state")?, &["-n", "of-jobmon"])?;
+    let silent = recipes::jobmon(bench, "jobmon, no gateway", &bench.directory("state")?, &["-n", "of-jobmon"])?;
     let timeout = recipes::timeout(bench)?;
     let bash = recipes::bash_curl(bench, &url, "of-bash")?;
     let python = recipes::python(bench, &url, "of-python")?;
@@ -48,7 +48,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
 /// The body of jobmon's second push: the first of a group may look different.
 pub fn recorded(bench: &Bench) -> Result<Push, String> {
     let recorded = gateway::record(|url| {
-        let wrapper = recipes::jobmon(bench, "jobmon", &bench.folder("state")?, &["-n", "of-jobmon", "-g", url])?;
+        let wrapper = recipes::jobmon(bench, "jobmon", &bench.directory("state")?, &["-n", "of-jobmon", "-g", url])?;
         (0..2).try_for_each(|_| wrapper.call(&["true"]).map(drop))
     });
     recorded.map_err(|why| format!("recording what jobmon pushes: {why}"))

@@ -16,7 +16,7 @@ const PARTS: usize = 16;
 const CAT: &str = "a pipe to cat";
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
-    let text = bench.folder("text")?.join("text");
+    let text = bench.directory("text")?.join("text");
     let line = "2026-01-01T00:00:00Z copied /srv/data/archive/file to /mnt/backup/archive/file, 12345678 bytes\n";
     let content: Vec<u8> = line.bytes().cycle().take(PART).collect();
     fs::write(&text, &content).map_err(|error| format!("{}: {error}", text.display()))?;
@@ -24,7 +24,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let parts = if bench.quick { PARTS / 4 } else { PARTS };
     let amount = (PART * parts) as f64;
 
-    let state = bench.folder("state")?;
+    let state = bench.directory("state")?;
     let cat = recipes::other(bench, CAT, &["/bin/sh".as_ref(), "-c".as_ref(), "\"$@\" | cat".as_ref(), "sh".as_ref()])?;
     let contenders = [
         (recipes::jobmon(bench, "jobmon --tail", &state, &["--tail", "16384"])?, 1),

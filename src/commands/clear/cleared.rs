@@ -24,10 +24,10 @@ pub struct Cleared {
 }
 
 impl Cleared {
-    /// The registry in this folder, if there is one; a host that only cleans up has none.
+    /// The registry in this directory, if there is one; a host that only cleans up has none.
     pub fn new(state_dir: Option<PathBuf>) -> Self {
         Self {
-            state_dir: state_dir.filter(|folder| folder.join("registry.db").exists()),
+            state_dir: state_dir.filter(|directory| directory.join("registry.db").exists()),
             registry: None,
             own: BTreeSet::new(),
         }
@@ -78,10 +78,10 @@ impl Cleared {
     }
 
     fn open(&mut self) -> Option<&mut Registry> {
-        if let Some(folder) = self.state_dir.take() {
-            let opened = StateDir::open(&folder).and_then(|(folder, warning)| {
+        if let Some(directory) = self.state_dir.take() {
+            let opened = StateDir::open(&directory).and_then(|(directory, warning)| {
                 warning.iter().for_each(|warning| tracing::warn!("{warning}"));
-                Registry::open(&folder, Instant::now() + PATIENCE).map_err(|error| error.to_string())
+                Registry::open(&directory, Instant::now() + PATIENCE).map_err(|error| error.to_string())
             });
             match opened {
                 Ok((registry, warnings)) => {

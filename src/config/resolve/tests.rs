@@ -213,7 +213,7 @@ fn a_job_of_a_service_has_no_instance() {
 }
 
 #[test]
-fn the_state_folder() {
+fn the_state_directory() {
     let check = |facts: Facts, written: Written, expected: Option<&str>, origin: &str| {
         let config = resolved_with(&written, &facts).unwrap();
         assert_eq!(config.storage.state_dir, expected.map(PathBuf::from));

@@ -1,4 +1,4 @@
-//! What can be said without a network: configuration, state folder, registry, and the times in it.
+//! What can be said without a network: configuration, state directory, registry, and the times in it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,15 +20,15 @@ pub struct ObservedHost {
     pub gateways: Vec<String>,
     /// Nothing is sent (`no-push`).
     pub no_push: bool,
-    /// The folder of textfiles, and why it cannot be written to.
+    /// The directory of textfiles, and why it cannot be written to.
     pub textfiles: Option<(PathBuf, Result<(), String>)>,
-    /// The state folder.
+    /// The state directory.
     pub state: ObservedStateDir,
     /// The registry in it.
     pub registry: ObservedRegistry,
 }
 
-/// The state folder.
+/// The state directory.
 #[derive(Clone, Debug)]
 pub enum ObservedStateDir {
     /// There is no home to put it into.
@@ -51,7 +51,7 @@ pub enum ObservedStateDir {
     Present(StateDirFacts),
 }
 
-/// A state folder that is there.
+/// A state directory that is there.
 #[derive(Clone, Debug)]
 pub struct StateDirFacts {
     /// Where.
@@ -161,8 +161,8 @@ fn configuration(host: &ObservedHost) -> Vec<Finding> {
             Ok(()) => place.fine("textfiles", format!("{path} can be written to")),
             Err(reason) => place.broken(
                 "textfiles",
-                format!("folder of textfiles {path}: {reason}"),
-                "make the folder, give it to the user of the jobs, and name it to node_exporter",
+                format!("directory of textfiles {path}: {reason}"),
+                "make the directory, give it to the user of the jobs, and name it to node_exporter",
             ),
         });
     }
@@ -181,12 +181,12 @@ fn place_of(state: &ObservedStateDir) -> Place {
 }
 
 fn state(state: &ObservedStateDir) -> Vec<Finding> {
-    const CHECK: &str = "state-folder";
+    const CHECK: &str = "state-directory";
     let place = place_of(state);
-    let folder = match state {
+    let directory = match state {
         ObservedStateDir::Unknown => {
-            let what = "there is no home folder, so there is no place for it: no run is recorded";
-            return vec![place.broken(CHECK, what, "name a folder with --state-dir or JOBMON_STATE_DIR")];
+            let what = "there is no home directory, so there is no place for it: no run is recorded";
+            return vec![place.broken(CHECK, what, "name a directory with --state-dir or JOBMON_STATE_DIR")];
         }
         ObservedStateDir::Missing { creatable: Ok(()), .. } => {
             return vec![place.fine(CHECK, "not there yet: the first run of this user makes it")];
@@ -196,36 +196,36 @@ fn state(state: &ObservedStateDir) -> Vec<Finding> {
             return vec![place.broken(CHECK, what, "make it for the user of the jobs (mode 700), or name another")];
         }
         ObservedStateDir::Unusable { reason, .. } => {
-            let next = "run doctor as the user of the jobs, or choose another folder with --state-dir";
+            let next = "run doctor as the user of the jobs, or choose another directory with --state-dir";
             return vec![place.broken(CHECK, reason, next)];
         }
-        ObservedStateDir::Present(folder) => folder,
+        ObservedStateDir::Present(directory) => directory,
     };
-    let path = folder.path.display();
+    let path = directory.path.display();
     let mut found = Vec::new();
-    if let Err(reason) = &folder.writable {
-        let next = if folder.is_own && folder.mode & 0o700 != 0o700 {
+    if let Err(reason) = &directory.writable {
+        let next = if directory.is_own && directory.mode & 0o700 != 0o700 {
             format!("chmod 700 {path}, or \"jobmon doctor --fix\"")
         } else {
             "make it writable for the user of the jobs, or name another with --state-dir".to_owned()
         };
         found.push(place.broken(CHECK, format!("cannot be written to ({reason}): no run is recorded"), next));
     }
-    if folder.mode & 0o022 != 0 {
-        let what = format!("others may write to it (mode {:o})", folder.mode);
+    if directory.mode & 0o022 != 0 {
+        let what = format!("others may write to it (mode {:o})", directory.mode);
         found.push(place.warning(CHECK, what, format!("chmod 700 {path}, or \"jobmon doctor --fix\"")));
     }
-    if let Some(mode) = folder.database_mode.filter(|mode| mode & 0o077 != 0) {
+    if let Some(mode) = directory.database_mode.filter(|mode| mode & 0o077 != 0) {
         let what = format!("others may read registry.db, which can hold output of jobs (mode {mode:o})");
         found.push(place.warning(CHECK, what, format!("chmod 600 {path}/registry.db, or \"jobmon doctor --fix\"")));
     }
     if found.is_empty() {
-        found.push(place.fine(CHECK, format!("can be written to (mode {:o})", folder.mode)));
+        found.push(place.fine(CHECK, format!("can be written to (mode {:o})", directory.mode)));
     }
-    if !folder.set_aside.is_empty() {
+    if !directory.set_aside.is_empty() {
         found.push(place.warning(
             "set-aside",
-            format!("damaged files were set aside: {}", list(&folder.set_aside)),
+            format!("damaged files were set aside: {}", list(&directory.set_aside)),
             "look for the cause (disk, memory), keep what you want to look into, and delete them",
         ));
     }
@@ -243,7 +243,7 @@ fn registry(host: &ObservedHost, now: SystemTime) -> Vec<Finding> {
         ObservedRegistry::Absent => return found,
         ObservedRegistry::Failed(error) => {
             let next = match error {
-                RegistryError::Busy(_) => "see who holds it: fuser -v registry.db in that folder",
+                RegistryError::Busy(_) => "see who holds it: fuser -v registry.db in that directory",
                 RegistryError::Full(_) => "make room on that disk; results wait in the journal",
                 RegistryError::Newer { .. } => "upgrade this jobmon; results wait in the journal until then",
                 RegistryError::Unavailable(_) => "mend its permissions or the file system; results wait in the journal",
@@ -349,7 +349,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
     }
 
-    fn folder() -> StateDirFacts {
+    fn directory() -> StateDirFacts {
         StateDirFacts {
             path: "/s".into(),
             mode: 0o700,
@@ -367,7 +367,7 @@ mod tests {
             gateways: vec!["http://a:9091".into()],
             no_push: false,
             textfiles: None,
-            state: ObservedStateDir::Present(folder()),
+            state: ObservedStateDir::Present(directory()),
             registry: ObservedRegistry::Open(RegistryContents::default()),
         }
     }
@@ -402,33 +402,35 @@ mod tests {
         check(|host| host.warnings = vec!["/c:1: unknown setting \"x\"".into()], &[("settings", Warning, "/c:1")]);
         let readable = "/p holds a secret and can be read by every user of this machine: chmod o-r /p".to_owned();
         check(|host| host.warnings = vec![readable], &[("secrets", Warning, "this machine / chmod o-r /p")]);
-        let folder = Some(("/t".into(), Err("Permission denied".to_owned())));
-        check(|host| host.textfiles = folder, &[("textfiles", Broken, "/t: Permission denied")]);
+        let directory = Some(("/t".into(), Err("Permission denied".to_owned())));
+        check(|host| host.textfiles = directory, &[("textfiles", Broken, "/t: Permission denied")]);
     }
 
     #[test]
-    fn the_state_folder_has_its_causes() {
+    fn the_state_directory_has_its_causes() {
         let with = |change: fn(&mut StateDirFacts)| {
             move |host: &mut ObservedHost| {
-                let mut folder = folder();
-                change(&mut folder);
-                host.state = ObservedStateDir::Present(folder);
+                let mut directory = directory();
+                change(&mut directory);
+                host.state = ObservedStateDir::Present(directory);
             }
         };
-        check(|host| host.state = ObservedStateDir::Unknown, &[("state-folder", Broken, "no home folder")]);
+        check(|host| host.state = ObservedStateDir::Unknown, &[("state-directory", Broken, "no home directory")]);
         let missing = ObservedStateDir::Missing { path: "/s".into(), creatable: Err("Read-only file system".into()) };
-        check(|host| host.state = missing, &[("state-folder", Broken, "Read-only file system")]);
-        let file = ObservedStateDir::Unusable { path: "/s".into(), reason: "state folder /s: not a folder".into() };
-        check(|host| host.state = file, &[("state-folder", Broken, "not a folder")]);
-        check(with(|folder| folder.mode = 0o777), &[("state-folder", Warning, "mode 777")]);
-        check(with(|folder| folder.mode = 0o755), &[]);
-        check(with(|folder| folder.database_mode = Some(0o644)), &[("state-folder", Warning, "mode 644")]);
-        let own =
-            |folder: &mut StateDirFacts| (folder.mode, folder.writable) = (0o500, Err("Permission denied".into()));
-        check(with(own), &[("state-folder", Broken, "Permission denied): no run is recorded / chmod 700 /s")]);
-        let mounted = |folder: &mut StateDirFacts| folder.writable = Err("Read-only file system".into());
-        check(with(mounted), &[("state-folder", Broken, "/ make it writable")]);
-        check(with(|folder| folder.set_aside = vec!["a".into()]), &[("set-aside", Warning, "set aside: a")]);
+        check(|host| host.state = missing, &[("state-directory", Broken, "Read-only file system")]);
+        let file =
+            ObservedStateDir::Unusable { path: "/s".into(), reason: "state directory /s: not a directory".into() };
+        check(|host| host.state = file, &[("state-directory", Broken, "not a directory")]);
+        check(with(|directory| directory.mode = 0o777), &[("state-directory", Warning, "mode 777")]);
+        check(with(|directory| directory.mode = 0o755), &[]);
+        check(with(|directory| directory.database_mode = Some(0o644)), &[("state-directory", Warning, "mode 644")]);
+        let own = |directory: &mut StateDirFacts| {
+            (directory.mode, directory.writable) = (0o500, Err("Permission denied".into()))
+        };
+        check(with(own), &[("state-directory", Broken, "Permission denied): no run is recorded / chmod 700 /s")]);
+        let mounted = |directory: &mut StateDirFacts| directory.writable = Err("Read-only file system".into());
+        check(with(mounted), &[("state-directory", Broken, "/ make it writable")]);
+        check(with(|directory| directory.set_aside = vec!["a".into()]), &[("set-aside", Warning, "set aside: a")]);
     }
 
     #[test]

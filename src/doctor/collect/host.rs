@@ -1,4 +1,4 @@
-//! Configuration, state folder and registry as they are.
+//! Configuration, state directory and registry as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,25 +26,26 @@ pub(super) fn collect(config: &Config) -> (ObservedHost, BTreeMap<String, String
     let now = SystemTime::now();
     let mut start_times = BTreeMap::new();
     let state = config.storage.state_dir.as_deref();
-    let registry = match state.filter(|folder| folder.join("registry.db").exists() || folder.join("runs").exists()) {
-        None => ObservedRegistry::Absent,
-        Some(folder) => match StateDir::open(folder) {
-            // Said of the folder itself.
-            Err(_) => ObservedRegistry::Absent,
-            Ok((dir, _)) => match contents(&dir, now, &mut start_times) {
-                Ok(contents) => ObservedRegistry::Open(contents),
-                Err(error) => ObservedRegistry::Failed(error),
+    let registry =
+        match state.filter(|directory| directory.join("registry.db").exists() || directory.join("runs").exists()) {
+            None => ObservedRegistry::Absent,
+            Some(directory) => match StateDir::open(directory) {
+                // Said of the directory itself.
+                Err(_) => ObservedRegistry::Absent,
+                Ok((dir, _)) => match contents(&dir, now, &mut start_times) {
+                    Ok(contents) => ObservedRegistry::Open(contents),
+                    Err(error) => ObservedRegistry::Failed(error),
+                },
             },
-        },
-    };
+        };
     let host = ObservedHost {
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         files: files(config),
         gateways: config.gateways.iter().map(|gateway| gateway.url().to_owned()).collect(),
         no_push: config.report.no_push,
-        textfiles: config.report.textfile_dir.clone().map(|folder| {
-            let writable = if folder.is_dir() { may_write(&folder) } else { Err("not a folder".to_owned()) };
-            (folder, writable)
+        textfiles: config.report.textfile_dir.clone().map(|directory| {
+            let writable = if directory.is_dir() { may_write(&directory) } else { Err("not a directory".to_owned()) };
+            (directory, writable)
         }),
         state: state.map_or(ObservedStateDir::Unknown, state_dir),
         registry,
@@ -85,15 +86,15 @@ fn state_dir(path: &Path) -> ObservedStateDir {
     })
 }
 
-/// Why this user may not make files in the folder.
-fn may_write(folder: &Path) -> Result<(), String> {
-    eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| error.desc().to_owned())
+/// Why this user may not make files in the directory.
+fn may_write(directory: &Path) -> Result<(), String> {
+    eaccess(directory, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| error.desc().to_owned())
 }
 
 /// Damaged files that some jobmon set aside, without the logs beside a database.
 fn set_aside(path: &Path) -> Vec<String> {
-    let names = |folder: &Path| -> Vec<String> {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = |directory: &Path| -> Vec<String> {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.path().display().to_string()).collect()
     };
     let databases = names(path)

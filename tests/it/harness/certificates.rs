@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-/// An authority and its folder of PEM files.
+/// An authority and its directory of PEM files.
 pub struct Certificates {
-    folder: TempDir,
+    directory: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -26,18 +26,18 @@ impl Certificates {
 
     /// A new authority of this name.
     pub fn named(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { folder, issuer: Issuer::new(params, key) }
+        std::fs::write(directory.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { directory, issuer: Issuer::new(params, key) }
     }
 
     /// The authority's certificate.
     pub fn ca(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
+        self.directory.path().join("ca.pem")
     }
 
     /// A certificate for 127.0.0.1 and localhost.
@@ -74,7 +74,7 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let write = |file: String, content: String| -> PathBuf {
-            let path = Path::join(self.folder.path(), file);
+            let path = Path::join(self.directory.path(), file);
             std::fs::write(&path, content).unwrap();
             path
         };

@@ -12,7 +12,7 @@ use super::{PATIENCE, eventually, http};
 /// A running nginx with one `server` block.
 pub struct Nginx {
     _server: Server,
-    _folder: TempDir,
+    _directory: TempDir,
     port: u16,
     scheme: &'static str,
 }
@@ -94,23 +94,23 @@ impl Builder {
 
     /// Starts it.
     pub fn start(self) -> Nginx {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         // As root the workers become www-data, who has to get at its files.
-        let (server, port) = start(folder.path(), |port| self.config(folder.path(), port));
+        let (server, port) = start(directory.path(), |port| self.config(directory.path(), port));
         let scheme = if self.tls { "https" } else { "http" };
-        Nginx { _server: server, _folder: folder, port, scheme }
+        Nginx { _server: server, _directory: directory, port, scheme }
     }
 
-    fn config(&self, folder: &Path, port: u16) -> String {
-        let folder = folder.display();
+    fn config(&self, directory: &Path, port: u16) -> String {
+        let directory = directory.display();
         let ssl = if self.tls { " ssl" } else { "" };
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
-            .map(|kind| format!("{kind}_temp_path {folder}/{kind};\n"))
+            .map(|kind| format!("{kind}_temp_path {directory}/{kind};\n"))
             .collect();
         let auth = self.password.as_ref().map(|(user, password)| {
-            std::fs::write(format!("{folder}/users"), format!("{user}:{{PLAIN}}{password}\n")).unwrap();
-            format!("auth_basic gateway; auth_basic_user_file {folder}/users;")
+            std::fs::write(format!("{directory}/users"), format!("{user}:{{PLAIN}}{password}\n")).unwrap();
+            format!("auth_basic gateway; auth_basic_user_file {directory}/users;")
         });
         // With a path, proxy_pass replaces the location's prefix by it.
         let prefix = &self.prefix;
@@ -123,7 +123,7 @@ impl Builder {
             }
         };
         format!(
-            "daemon off; master_process off; pid {folder}/pid; error_log stderr;\n\
+            "daemon off; master_process off; pid {directory}/pid; error_log stderr;\n\
              events {{ worker_connections 512; }}\n\
              http {{ access_log off;\n{temporary}{balancer}\
              server {{ listen 127.0.0.1:{port}{ssl};\n{}\n{}\n\
@@ -136,13 +136,13 @@ impl Builder {
 }
 
 /// nginx with the configuration that `config` makes for a port: the program and its port.
-pub fn start(folder: &Path, config: impl Fn(u16) -> String) -> (Server, u16) {
+pub fn start(directory: &Path, config: impl Fn(u16) -> String) -> (Server, u16) {
     // nginx cannot be told to take any port and say which: one that was free a moment ago, until that works.
     eventually(PATIENCE, "nginx on a free port", || {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let file = folder.join("nginx.conf");
+        let file = directory.join("nginx.conf");
         std::fs::write(&file, config(port)).unwrap();
-        let arguments = ["-p".to_owned(), folder.display().to_string(), "-c".to_owned(), file.display().to_string()];
+        let arguments = ["-p".to_owned(), directory.display().to_string(), "-c".to_owned(), file.display().to_string()];
         let mut server = Server::start("nginx", "nginx-light", &arguments);
         let url = format!("http://127.0.0.1:{port}/");
         eventually(PATIENCE, "nginx to answer or to give up", || {

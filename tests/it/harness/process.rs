@@ -114,9 +114,9 @@ impl Log {
 pub fn find(program: &str, package: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Where servers are, which is not in the search path of a plain user.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders
-        .map(|folder| folder.join(program))
+    let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    directories
+        .map(|directory| directory.join(program))
         .find(|path| path.is_file())
         .unwrap_or_else(|| panic!("{program} is missing: install Debian package {package}"))
 }

@@ -1,5 +1,5 @@
-//! A place of its own for the binary: home, configuration and state in a temporary folder, and an environment without
-//! anything that could reach it from outside.
+//! A place of its own for the binary: home, configuration and state in a temporary directory, and an environment
+//! without anything that could reach it from outside.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,7 +20,7 @@ use crate::programs::write_program;
 
 /// A home for one test. When it is dropped, every process that was started in it ends, whatever process group it is in.
 pub struct Sandbox {
-    folder: TempDir,
+    directory: TempDir,
     environment: BTreeMap<OsString, OsString>,
 }
 
@@ -28,7 +28,7 @@ pub struct Sandbox {
 pub struct Run {
     argv: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
-    folder: PathBuf,
+    directory: PathBuf,
     stdin: Option<Vec<u8>>,
     /// None: any will do.
     ending: Option<Ending>,
@@ -85,7 +85,7 @@ const MARK: &str = "TEST_SANDBOX";
 impl Sandbox {
     /// A fresh one.
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut environment: BTreeMap<OsString, OsString> =
             std::env::vars_os().filter(|(name, _)| !reaches_in(name)).collect();
         for (name, path) in [
@@ -95,16 +95,16 @@ impl Sandbox {
             ("XDG_RUNTIME_DIR", "runtime"),
             ("JOBMON_STATE_DIR", "state"),
         ] {
-            let path = folder.path().join(path);
+            let path = directory.path().join(path);
             std::fs::create_dir_all(&path).unwrap();
             environment.insert(name.into(), path.into());
         }
-        for folder in ["state", "runtime"].map(|name| folder.path().join(name)) {
-            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        for directory in ["state", "runtime"].map(|name| directory.path().join(name)) {
+            std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).unwrap();
         }
-        std::fs::create_dir(folder.path().join("work")).unwrap();
-        environment.insert(MARK.into(), folder.path().into());
-        Self { folder, environment }
+        std::fs::create_dir(directory.path().join("work")).unwrap();
+        environment.insert(MARK.into(), directory.path().into());
+        Self { directory, environment }
     }
 
     /// Sets a variable for every command from now on.
@@ -115,15 +115,15 @@ impl Sandbox {
 
     /// A path in the sandbox; commands run in `work`.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join(relative)
+        self.directory.path().join(relative)
     }
 
-    /// The state folder.
+    /// The state directory.
     pub fn state(&self) -> PathBuf {
         self.path("state")
     }
 
-    /// Writes a file, its folders included.
+    /// Writes a file, its directories included.
     pub fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -153,7 +153,7 @@ impl Sandbox {
         Run {
             argv: [program.into()].into_iter().chain(arguments.into_iter().map(Into::into)).collect(),
             environment: self.environment.clone(),
-            folder: self.folder.path().to_owned(),
+            directory: self.directory.path().to_owned(),
             stdin: None,
             ending: Some(Ending::Code(0)),
             stdout: Expected::Exactly(Vec::new()),
@@ -163,7 +163,7 @@ impl Sandbox {
 
     /// The processes that were started in the sandbox and still run.
     pub fn processes(&self) -> Vec<i32> {
-        let mark = [MARK.as_bytes(), b"=", self.folder.path().as_os_str().as_bytes()].concat();
+        let mark = [MARK.as_bytes(), b"=", self.directory.path().as_os_str().as_bytes()].concat();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         entries
             .filter_map(|entry| {
@@ -289,7 +289,7 @@ impl Run {
     /// The bare command, for a test that gives it streams of its own.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.argv[0]);
-        command.args(&self.argv[1..]).env_clear().envs(&self.environment).current_dir(self.folder.join("work"));
+        command.args(&self.argv[1..]).env_clear().envs(&self.environment).current_dir(self.directory.join("work"));
         command
     }
 
@@ -332,8 +332,8 @@ impl Run {
         for (name, value) in &self.environment {
             let _ = writeln!(picture, "  {}={}", name.to_string_lossy(), value.to_string_lossy());
         }
-        let _ = writeln!(picture, "tree of {}:", self.folder.display());
-        tree(&self.folder, 1, &mut picture);
+        let _ = writeln!(picture, "tree of {}:", self.directory.display());
+        tree(&self.directory, 1, &mut picture);
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             let _ = writeln!(picture, "{name}:\n{}", String::from_utf8_lossy(bytes));
         }
@@ -409,8 +409,8 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-fn tree(folder: &Path, depth: usize, text: &mut String) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+fn tree(directory: &Path, depth: usize, text: &mut String) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
     let mut entries: Vec<_> = entries.flatten().collect();
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {

@@ -15,8 +15,8 @@ pub struct NodeExporter {
 }
 
 impl NodeExporter {
-    /// Reads `folder`.
-    pub fn start(folder: &Path) -> Self {
+    /// Reads `directory`.
+    pub fn start(directory: &Path) -> Self {
         let server = Server::start(
             "prometheus-node-exporter",
             "prometheus-node-exporter",
@@ -24,7 +24,7 @@ impl NodeExporter {
                 "--web.listen-address=127.0.0.1:0".to_owned(),
                 "--collector.disable-defaults".to_owned(),
                 "--collector.textfile".to_owned(),
-                format!("--collector.textfile.directory={}", folder.display()),
+                format!("--collector.textfile.directory={}", directory.display()),
             ],
         );
         let port = server.wait_for_port();
@@ -42,15 +42,15 @@ impl NodeExporter {
 /// Prometheus. It needs about five seconds until its first scrape: one for many assertions.
 pub struct Prometheus {
     _server: Server,
-    _folder: TempDir,
+    _directory: TempDir,
     port: u16,
 }
 
 impl Prometheus {
     /// Runs with the configuration `config` (YAML); rule files in it go by absolute path.
     pub fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("prometheus.yml");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
         let server = Server::start(
             "prometheus",
@@ -58,7 +58,7 @@ impl Prometheus {
             &[
                 "--web.listen-address=127.0.0.1:0".to_owned(),
                 format!("--config.file={}", file.display()),
-                format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+                format!("--storage.tsdb.path={}", directory.path().join("data").display()),
             ],
         );
         let port = server.wait_for_port();
@@ -67,7 +67,7 @@ impl Prometheus {
             let answer = http::send("GET", &format!("http://127.0.0.1:{port}/-/ready"), b"").ok()?;
             (answer.status == 200).then_some(())
         });
-        Self { _server: server, _folder: folder, port }
+        Self { _server: server, _directory: directory, port }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -95,15 +95,15 @@ impl Prometheus {
 /// Alertmanager, alone.
 pub struct Alertmanager {
     _server: Server,
-    _folder: TempDir,
+    _directory: TempDir,
     port: u16,
 }
 
 impl Alertmanager {
     /// Runs with the configuration `config` (YAML).
     pub fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("alertmanager.yml");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("alertmanager.yml");
         std::fs::write(&file, config).unwrap();
         let server = Server::start(
             "prometheus-alertmanager",
@@ -112,7 +112,7 @@ impl Alertmanager {
                 "--web.listen-address=127.0.0.1:0".to_owned(),
                 "--cluster.listen-address=".to_owned(),
                 format!("--config.file={}", file.display()),
-                format!("--storage.path={}", folder.path().join("data").display()),
+                format!("--storage.path={}", directory.path().join("data").display()),
             ],
         );
         let port = server.wait_for_port();
@@ -120,7 +120,7 @@ impl Alertmanager {
             let answer = http::send("GET", &format!("http://127.0.0.1:{port}/-/ready"), b"").ok()?;
             (answer.status == 200).then_some(())
         });
-        Self { _server: server, _folder: folder, port }
+        Self { _server: server, _directory: directory, port }
     }
 
     /// `http://127.0.0.1:PORT`.
