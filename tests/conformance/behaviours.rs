@@ -158,6 +158,11 @@ fn kill_pid(pid: i32) {
     }
 }
 
+/// Counts signals from the first one on for a while, and exits with their number. Without its queue of signals
+/// (`PERL_SIGNALS=unsafe`, perlipc(1)) Perl runs the handler at each delivery.
+const COUNTS: &str = "for my $name (qw(HUP INT QUIT TERM)) { $SIG{$name} = sub { $n++ } } syswrite STDOUT, qq(ready\\n); \
+    for (1..3000) { select undef, undef, undef, 0.02; last if $n } select undef, undef, undef, 0.02 for 1..10; exit $n";
+
 /// Whether a job under the wrapper behaves as without one.
 pub type Check = fn(&Wrapper) -> bool;
 
@@ -233,6 +238,42 @@ pub const BEHAVIOURS: &[(&str, Check)] = &[
     ("kill 0 in the job comes once", |w| {
         let script = "$SIG{TERM} = sub { $n++ }; kill TERM => 0; select undef, undef, undef, 0.02 for 1..10; exit $n";
         w.finish(w.command(&["perl", "-e", script]).process_group(0)).code() == Some(1)
+    }),
+    ("a signal to the group comes once", |w| {
+        [libc::SIGTERM, libc::SIGINT].iter().all(|signal| {
+            let (mut job, _) =
+                Job::ready(w, w.command(&["perl", "-e", COUNTS]).env("PERL_SIGNALS", "unsafe").process_group(0));
+            // SAFETY: numbers only; the group is the one made above.
+            unsafe { libc::killpg(job.pid(), *signal) };
+            job.end().code() == Some(1)
+        })
+    }),
+    ("kill 0 in the script around it comes once", |w| {
+        let script = "trap : TERM; \"$@\" & read -r go; kill -TERM 0; while kill -0 $!; do wait $!; code=$?; done 2>/dev/null; exit $code";
+        let inner = w.command(&["perl", "-e", COUNTS]);
+        let mut command = Command::new("bash");
+        command.args(["-c", script, "bash"]).arg(inner.get_program()).args(inner.get_args());
+        command.env("PERL_SIGNALS", "unsafe").stderr(Stdio::null()).process_group(0);
+        let (held, mut hold) = pipe();
+        command.stdin(held);
+        before_exec(&mut command, reset_signals);
+        let (mut job, _) = Job::ready(w, &mut command);
+        _ = std::io::Write::write_all(&mut hold, b"now\n");
+        job.end().code() == Some(1)
+    }),
+    ("an ignored signal reaches a job that handles it", |w| {
+        [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT].iter().all(|signal| {
+            let mut command = w.command(&["perl", "-e", COUNTS]);
+            let ignored = *signal;
+            before_exec(&mut command, move || {
+                // SAFETY: no handler is installed.
+                unsafe { libc::signal(ignored, libc::SIG_IGN) };
+                Ok(())
+            });
+            let (mut job, _) = Job::ready(w, command.env("PERL_SIGNALS", "unsafe"));
+            job.kill(*signal);
+            job.end().code() == Some(1)
+        })
     }),
     ("kill -9 of the group leaves nothing", |w| {
         let (mut job, word) = Job::ready(w, w.bash("sleep 1000 & echo ready $!; wait").process_group(0));

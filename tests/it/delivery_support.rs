@@ -101,7 +101,8 @@ pub fn runs(gateway: &Pushgateway, name: &str) -> BTreeMap<String, f64> {
     runs_in(&gateway.group(&labels(name)).unwrap_or_default())
 }
 
-fn runs_in(group: &Value) -> BTreeMap<String, f64> {
+/// The same of a group that was read.
+pub fn runs_in(group: &Value) -> BTreeMap<String, f64> {
     let samples = group["script_runs_total"]["metrics"].as_array().cloned().unwrap_or_default();
     let sample = |sample: Value| {
         let result = sample["labels"]["result"].as_str().unwrap().to_owned();

@@ -265,14 +265,26 @@ impl Running {
     /// Starts a command and waits until it has written a line that begins with `ready`.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
+        let mut running = Self::spawn(command);
+        running.greet();
+        running
+    }
+
+    /// Starts a command, and does not wait for anything.
+    #[track_caller]
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the command can be started");
         let stdout = child.stdout.take().expect("piped");
         let stdin = child.stdin.take();
-        let mut running = Self { child, stdin, lines: lines_of(stdout), greeting: String::new() };
-        let line = running.line();
-        running.greeting = line.strip_prefix("ready").expect("the command says ready first").trim().to_owned();
-        running
+        Self { child, stdin, lines: lines_of(stdout), greeting: String::new() }
+    }
+
+    /// Waits until the command has written a line that begins with `ready`.
+    #[track_caller]
+    pub fn greet(&mut self) {
+        let line = self.line();
+        self.greeting = line.strip_prefix("ready").expect("the command says ready first").trim().to_owned();
     }
 
     /// The process that was started: jobmon, or the command itself.

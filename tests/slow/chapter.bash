@@ -80,6 +80,17 @@ END
   systemctl stop mixed-$way
   echo "$(shows mixed-$way ActiveState) $(shows mixed-$way Result)" >> mixed.$way
 
+  # With the default KillMode: the same, twenty times. Perl without its queue of signals runs the handler at each delivery.
+  unit group-$way@.service <<END
+[Service]
+Environment=PERL_SIGNALS=unsafe
+ExecStart=$run /share/counts.pl TERM /share/results/group-%i.$way
+END
+  systemctl start group-$way@{1..20}
+  for i in {1..20}; do eventually test -e group-$i.$way; done
+  systemctl stop group-$way@{1..20}
+  for i in {1..20}; do shows group-$way@$i Result >> group-$i.$way; done
+
   unit watchdog-$way.service <<END
 [Service]
 KillMode=mixed

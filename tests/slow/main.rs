@@ -169,6 +169,13 @@ fn with_kill_mode_mixed_the_job_is_asked_once() {
 }
 
 #[test]
+fn with_kill_mode_control_group_the_job_is_asked_once() {
+    for number in 1..=20 {
+        assert_eq!(same(&format!("group-{number}")), "delivered success", "unit {number}");
+    }
+}
+
+#[test]
 fn the_watchdog_reaches_the_job() {
     assert_eq!(same("watchdog"), "delivered watchdog");
 }
