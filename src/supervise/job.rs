@@ -300,11 +300,16 @@ impl<'a> Job<'a> {
             Ok(image) => match sys::fork_exec(with_streams(image, &self.capture), &self.inherited, &pending) {
                 Ok(pid) => {
                     // The command is executed once there is a reporter, so that no run can vanish unseen.
+                    let shared = &image.shared;
                     match self.attempt_count {
-                        0 => self.reporter.begin(started_at, Some(pid), &self.command, self.capture.as_ref()),
+                        0 => self.reporter.begin(started_at, Some(pid), &self.command, self.capture.as_ref(), || {
+                            shared.release();
+                        }),
                         _ => self.reporter.attempt(pid),
                     }
-                    image.shared.release();
+                    if !self.reporter.is_running() {
+                        shared.release();
+                    }
                     let helpers = self.capture.as_ref().map(Capture::helpers).unwrap_or_default();
                     let helpers = helpers.into_iter().chain(self.reporter.pid()).collect();
                     let running = Running::new(pid, started_at, started, self.limits.time_limit).with_helpers(helpers);

@@ -1,7 +1,7 @@
 //! The reporter's side of reporting: what happens to the run, in the words of the supervisor.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::Execution;
@@ -33,13 +33,34 @@ pub enum Heard {
 /// The channel to the supervisor, in the reporter. Belongs to the process that was forked to report.
 pub struct Listener {
     channel: OwnedFd,
-    /// What the process group is sent.
-    signals: Option<OwnedFd>,
+    signals: Signals,
     tail: Option<Tail>,
     /// The command's process, if one was started.
     command: Option<Command>,
     /// Whether the supervisor's end of the channel is closed.
     is_alone: bool,
+}
+
+/// What the process group is sent; nothing where the kernel gives no descriptor for it.
+pub(super) struct Signals(Option<OwnedFd>);
+
+impl Signals {
+    /// Tells of every signal from now on. What came before was sent to a process that could be found by the name of jobmon
+    /// or of the job.
+    pub(super) fn listen(channel: &OwnedFd) -> Self {
+        let signals = sys::signal_descriptor(SignalSet::ALL).ok();
+        while signals.as_ref().and_then(|signals| sys::read_signal(signals.as_fd())).is_some() {}
+        if signals.is_some() {
+            // If it cannot be said, the job gets signals twice.
+            _ = ToSupervisor::Ready.send(channel);
+        }
+        Self(signals)
+    }
+
+    /// Its descriptor.
+    pub(super) fn fd(&self) -> Option<RawFd> {
+        self.0.as_ref().map(AsRawFd::as_raw_fd)
+    }
 }
 
 /// A process that is no child of this one.
@@ -52,14 +73,8 @@ struct Command {
 
 impl Listener {
     /// Listens at `channel`, for the run whose command is this process's elder sister.
-    pub(super) fn new(channel: OwnedFd, tail: Option<Tail>, command: Option<Pid>) -> Self {
+    pub(super) fn new(channel: OwnedFd, signals: Signals, tail: Option<Tail>, command: Option<Pid>) -> Self {
         let command = command.map(Command::new);
-        let signals = sys::signal_descriptor(SignalSet::ALL).ok();
-        // What came before was sent to a process that could be found by the name of jobmon or of the job.
-        while signals.as_ref().and_then(|signals| sys::read_signal(signals.as_fd())).is_some() {}
-        if signals.is_some() {
-            _ = ToSupervisor::Ready.send(&channel);
-        }
         Self { channel, signals, tail, command, is_alone: false }
     }
 
@@ -96,7 +111,7 @@ impl Listener {
     fn block(&self, until: Option<Moment>, ready: Option<BorrowedFd<'_>>) -> bool {
         let mut fds = Vec::with_capacity(4);
         fds.extend(ready);
-        fds.extend(self.signals.as_ref().map(AsFd::as_fd));
+        fds.extend(self.signals.0.as_ref().map(AsFd::as_fd));
         let mut nap = None;
         if !self.is_alone {
             fds.push(self.channel.as_fd());
@@ -112,7 +127,7 @@ impl Listener {
     }
 
     fn pass_signals_on(&self) {
-        let Some(signals) = &self.signals else { return };
+        let Some(signals) = &self.signals.0 else { return };
         while let Some(caught) = sys::read_signal(signals.as_fd()) {
             // What the kernel sends (a child's end, the terminal's signals) needs no comparison.
             if caught.code <= 0 && !self.is_alone {

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use super::capture::{Capture, Tail};
 use super::channel::{self, ToReporter, ToSupervisor};
 use super::deadline::Moment;
-use super::listener::Listener;
+use super::listener::{Listener, Signals};
 use super::signals::{Caught, SignalSet};
 use super::spawn::CommandLine;
 use super::sys::{self, Pid};
@@ -132,17 +132,32 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Forks the reporter of a run whose command has just been started.
-    pub(super) fn begin(&mut self, at: SystemTime, job: Option<Pid>, command: &CommandLine, capture: Option<&Capture>) {
+    /// Forks the reporter of a run whose process has just been forked. In the new process, `is_there` is called as soon as it
+    /// cannot be mistaken for anybody else and tells of signals.
+    pub(super) fn begin(
+        &mut self,
+        at: SystemTime,
+        job: Option<Pid>,
+        command: &CommandLine,
+        capture: Option<&Capture>,
+        is_there: impl FnOnce(),
+    ) {
         let supervisor = Pid::own();
         let start = *self.start.get_or_insert(Start { supervisor: supervisor.get().unsigned_abs(), at });
         let Some((ours, theirs)) = self.spare.take() else { return };
         let reporting = self.reporting;
         let fork = sys::fork_helper(|| {
-            let tail = capture.and_then(Capture::tail);
-            become_reporter(command, [Some(theirs.as_raw_fd()), reporting.keep], tail.as_ref());
+            disguise(command);
             let Ok(theirs) = theirs.try_clone() else { return 1 };
-            (reporting.report)(&start, Listener::new(theirs, tail, job));
+            let signals = Signals::listen(&theirs);
+            is_there();
+            let tail = capture.and_then(Capture::tail);
+            let mut keep = vec![theirs.as_raw_fd()];
+            keep.extend(reporting.keep);
+            keep.extend(signals.fd());
+            keep.extend(tail.iter().flat_map(Tail::fds));
+            release::all_but(&keep);
+            (reporting.report)(&start, Listener::new(theirs, signals, tail, job));
             0
         });
         match fork {
@@ -153,6 +168,11 @@ impl<'a> Reporter<'a> {
             // To be tried again at the end, when the job's own process is gone.
             Err(_) => self.spare = Some((ours, theirs)),
         }
+    }
+
+    /// Whether there is a reporter.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.process, Process::Running { .. })
     }
 
     /// Says that another attempt runs.
@@ -179,7 +199,7 @@ impl<'a> Reporter<'a> {
 
     /// Whether there is nothing more to be said until the end, or long after the start.
     pub(super) fn has_begun(&self) -> bool {
-        self.has_begun || !matches!(self.process, Process::Running { .. })
+        self.has_begun || !self.is_running()
     }
 
     /// Readable when there is something to [`hear`](Self::hear).
@@ -301,7 +321,7 @@ impl<'a> Reporter<'a> {
             if self.spare.is_none() {
                 self.spare = channel::pair().ok();
             }
-            self.begin(execution.started_at, None, command, capture);
+            self.begin(execution.started_at, None, command, capture, || {});
         }
         let mut execution = execution.clone();
         let message = ToReporter::Ended { execution: execution.clone(), deliver_until };
@@ -349,7 +369,8 @@ impl<'a> Reporter<'a> {
         let start = self.start.unwrap_or(Start { supervisor: std::process::id(), at: execution.started_at });
         let reporting = self.reporting;
         let forked = sys::fork_helper(|| {
-            become_reporter(command, [None, reporting.keep], None);
+            disguise(command);
+            release::all_but(reporting.keep.as_slice());
             u8::from(!(reporting.record)(&start, execution))
         });
         let is_kept = match forked {
@@ -415,15 +436,13 @@ impl<'a> Reporter<'a> {
 /// Without a descriptor for signals they are looked for this often.
 const LONGEST_NAP: Duration = Duration::from_millis(100);
 
-/// In the new process: lets go of all that is the job's or the supervisor's.
-fn become_reporter(command: &CommandLine, keep: [Option<RawFd>; 2], tail: Option<&Tail>) {
+/// In the new process: nothing that looks for jobmon or the job by name finds it, no signal ends it, and no core dump shows
+/// what it knows.
+fn disguise(command: &CommandLine) {
     sys::block(SignalSet::ALL);
-    sys::forbid_core_dump();
     release::words(command);
     sys::rename_process(NAME);
-    let tail = tail.into_iter().flat_map(Tail::fds);
-    let keep: Vec<RawFd> = keep.into_iter().flatten().chain(tail).collect();
-    release::all_but(&keep);
+    sys::forbid_core_dump();
 }
 
 #[cfg(test)]

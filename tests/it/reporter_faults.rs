@@ -354,7 +354,8 @@ fn a_registry_that_is_locked_for_ever() {
     let (host, said) = scene.ends_as_alone();
     says_so(&said);
     drop(lock);
-    counted_once(&host, Some(&gateway));
+    // The gateway was told without a registry; its counters follow with the next run of the job.
+    counted_once(&host, None);
 }
 
 #[test]
