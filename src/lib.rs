@@ -15,18 +15,25 @@
 //!   ─► sinks       bytes out                               (Pushgateway, textfile)
 //! ```
 //!
-//! Beside the flow: [`janitor`] (list and clear groups of a gateway), [`generate`] (rules, dashboard and other files for
-//! the Prometheus side), [`doctor`] (walks the chain and says what is wrong), [`manual`] (manual pages and completions),
-//! [`render`] (tables and words for people), [`naming`] (what a command is called), [`shell`] (the shape of a line that a
-//! shell reads), [`schedules`] (crontabs: read as their daemons do, and rewritten) and [`service`] (how a service of systemd
-//! ended).
-//! [`commands`] holds one straight-line function for each subcommand.
+//! [`run`] is the flow of one run, in two processes: the supervisor, which the caller started and the job depends on, does
+//! nothing but [`supervise`]; the reporter, forked from it, does everything from `record` on, and may fail.
+//!
+//! Outside of the flow: [`janitor`] (list and clear groups of a gateway), [`generate`] (rules, dashboard and other
+//! files for the Prometheus side), [`doctor`] (walks the chain and says what is wrong), [`manual`] (manual pages and
+//! completions), [`render`] (tables and words for people), [`naming`] (what a command is called), [`shell`] (the shape of a
+//! line that a shell reads) and [`schedules`] (crontabs: read as their daemons do, and rewritten).
+//!
+//! Shared: [`metrics`] (the one model of families and their text format), [`destination`] (the name of a sink),
+//! [`declaration`] (from configuration to what a group is told), [`grouping`], [`schedule`], [`regular_file`], [`logging`],
+//! [`text`] and [`exit_code`]. [`commands`] holds one straight-line function for each subcommand.
 //!
 //! # What is absent
 //!
 //! - The exit status of `jobmon run` is a function of [`supervise::Execution`] alone: nothing below `supervise` can change it.
+//! - From the start of the job to the end of the supervisor, `supervise` calls nothing outside of itself: no database, no
+//!   network, no thread.
 //! - Nothing above `sinks` speaks HTTP, nothing outside `registry` speaks SQL, nothing outside `supervise::sys` is unsafe.
-//! - Only `commands` and `render` print.
+//! - Only `commands` and `render` print; of a run, the supervisor alone writes to standard error.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
