@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::deadline::Moment;
+use super::release::ATOMIC;
 use super::signals::Caught;
 use super::sys::{self, Pid};
 use super::{Attempt, End, Execution, ResourceUsage};
@@ -42,10 +43,8 @@ pub(super) enum ToSupervisor {
     Done,
 }
 
-/// The most that is said at once: PIPE_BUF, so that a pipe that is writable takes it whole (pipe(7)).
-pub(super) const LONGEST_WORDS: usize = 4096;
-/// No message is longer: the words above, or an end with its attempts.
-const LONGEST: usize = 8192;
+/// No message is longer: words, of which the reporter says [`ATOMIC`] at once, or an end with its attempts.
+const LONGEST: usize = 2 * ATOMIC;
 
 /// A new channel: one end for the supervisor, one for the reporter.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -276,7 +275,7 @@ mod tests {
         let messages = [
             ToSupervisor::Ready,
             ToSupervisor::Signal(caught, deliver_until),
-            ToSupervisor::Words(vec![b'x'; LONGEST_WORDS]),
+            ToSupervisor::Words(vec![b'x'; ATOMIC]),
             ToSupervisor::Words(Vec::new()),
             ToSupervisor::Done,
         ];

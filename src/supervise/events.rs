@@ -14,9 +14,8 @@ use super::sys;
 /// Without a descriptor for deadlines, sleep no longer than this at a time: `sigtimedwait(2)` does not count suspend.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
 
-/// The source of events. The signals of its set are blocked.
+/// The source of events. All signals are blocked.
 pub(super) struct Events {
-    set: SignalSet,
     descriptors: Option<Descriptors>,
     waiting: VecDeque<Caught>,
 }
@@ -29,9 +28,9 @@ struct Descriptors {
 }
 
 impl Events {
-    /// Events of `set`.
-    pub(super) fn new(set: SignalSet) -> Self {
-        Self { set, descriptors: Descriptors::open(set).ok(), waiting: VecDeque::new() }
+    /// Every signal is an event.
+    pub(super) fn new() -> Self {
+        Self { descriptors: Descriptors::open().ok(), waiting: VecDeque::new() }
     }
 
     /// Readable when there is a signal to take or the armed deadline has passed.
@@ -54,7 +53,7 @@ impl Events {
         }
         match &self.descriptors {
             Some(descriptors) => sys::read_signal(descriptors.signals.as_fd()),
-            None => sys::wait_signal(self.set, Some(Duration::ZERO)),
+            None => sys::wait_signal(SignalSet::ALL, Some(Duration::ZERO)),
         }
     }
 
@@ -79,13 +78,13 @@ impl Events {
             self.descriptors = None;
         }
         let nap = until.map(|until| until.since(Moment::now()).min(LONGEST_NAP));
-        self.waiting.extend(sys::wait_signal(self.set, nap));
+        self.waiting.extend(sys::wait_signal(SignalSet::ALL, nap));
     }
 }
 
 impl Descriptors {
-    fn open(set: SignalSet) -> std::io::Result<Self> {
-        let signals = sys::signal_descriptor(set)?;
+    fn open() -> std::io::Result<Self> {
+        let signals = sys::signal_descriptor(SignalSet::ALL)?;
         let timer = sys::timer_descriptor()?;
         let poll = sys::poll_descriptor(&[signals.as_fd(), timer.as_fd()])?;
         Ok(Self { poll, signals, timer, armed: None })

@@ -35,8 +35,6 @@ pub(super) struct Job<'a> {
     output: Output,
     /// From the first start on, if anything is captured.
     capture: Option<Capture>,
-    /// The signals that are looked at; all of them are blocked from now on.
-    set: SignalSet,
     inherited: Inherited,
     /// Opened after the job was started: until then, what happens waits in the kernel.
     events: Option<Events>,
@@ -85,8 +83,7 @@ impl<'a> Job<'a> {
         reporting: &'a Reporting<'a>,
     ) -> Self {
         let ignored = sys::ignored_signals();
-        let set = SignalSet::ALL;
-        let mask = sys::block(set);
+        let mask = sys::block(SignalSet::ALL);
         if ignored.contains(libc::SIGCHLD) {
             // An ignored SIGCHLD would make the kernel throw the job's status away.
             sys::set_default(libc::SIGCHLD);
@@ -97,7 +94,6 @@ impl<'a> Job<'a> {
             limits: limits.clone(),
             output: output.clone(),
             capture: None,
-            set,
             inherited: Inherited { mask, ignored },
             events: None,
             state: State::Delayed { until: Moment::now().after(limits.splay), then: Next::Lock },
@@ -140,15 +136,13 @@ impl<'a> Job<'a> {
         for warning in std::mem::take(&mut self.warnings) {
             self.reporter.warn(&warning);
         }
-        self.events();
-        let events = self.events.take().unwrap_or_else(|| Events::new(self.set));
+        let events = self.events.take().unwrap_or_else(Events::new);
         let mut watch = StopWatch { events, ignored: self.inherited.ignored, requested: None };
         let watched = watch.events_fd().and_then(|events| events.try_clone_to_owned().ok());
         let watched = watched.as_ref().map(std::os::fd::AsFd::as_fd);
         self.reporter.finish(execution, ended, &self.command, self.capture.as_ref(), watched, || watch.is_requested());
-        let is_hasty = execution.stop_requested;
         if let Some(capture) = &mut self.capture {
-            let patience = if is_hasty { SHORT_PATIENCE } else { READER_PATIENCE };
+            let patience = if execution.stop_requested { SHORT_PATIENCE } else { READER_PATIENCE };
             let events = watch.events_fd().and_then(|events| events.try_clone_to_owned().ok());
             capture.wait_for_readers(patience, events, || watch.is_requested());
         }
@@ -156,7 +150,7 @@ impl<'a> Job<'a> {
         if !words.is_empty() && self.stderr.unwrap_or_default().restore_stderr() {
             for part in words.chunks(release::ATOMIC) {
                 // Nobody is left to be told that nothing can be said.
-                if !watch.wait_until_writable(libc::STDERR_FILENO, SHORT_PATIENCE) || !release::write_stderr(part) {
+                if !watch.wait_for_stderr(SHORT_PATIENCE) || !release::write_stderr(part) {
                     break;
                 }
             }
@@ -165,7 +159,7 @@ impl<'a> Job<'a> {
     }
 
     fn events(&mut self) -> &mut Events {
-        self.events.get_or_insert_with(|| Events::new(self.set))
+        self.events.get_or_insert_with(Events::new)
     }
 
     fn deadline(&self) -> Option<Moment> {
@@ -335,7 +329,7 @@ impl<'a> Job<'a> {
                 Err(_) => {
                     // Without a second process there is nobody to supervise; the job has to run all the same.
                     let errno = sys::exec_in_place(image, &self.inherited, &pending);
-                    sys::block(self.set);
+                    sys::block(SignalSet::ALL);
                     sys::complain(&image.file, errno);
                     errno
                 }
@@ -433,11 +427,12 @@ impl<'a> Job<'a> {
         if self.stderr.is_some() {
             return;
         }
-        if let Some(words) = self.reporter.few_words() {
-            match capture::is_ready(sys::standard(libc::STDERR_FILENO), Duration::ZERO, None) {
-                true => _ = release::write_stderr(&words),
-                false => self.reporter.keep_words(words),
-            }
+        let words = self.reporter.words();
+        // Few enough that a pipe which takes anything takes them whole.
+        let are_few = !words.is_empty() && words.len() <= release::ATOMIC;
+        if are_few && capture::is_ready(sys::standard(libc::STDERR_FILENO), Duration::ZERO, None) {
+            _ = release::write_stderr(words);
+            words.clear();
         }
     }
 }
@@ -477,13 +472,13 @@ impl StopWatch {
         self.requested.is_some()
     }
 
-    /// Waits until a write to `fd` need not wait for its reader, for `patience` at the most and no longer than until a
-    /// signal asks jobmon to stop; false if it still would. What is wrong with `fd`, writing tells.
-    fn wait_until_writable(&mut self, fd: std::os::fd::RawFd, patience: Duration) -> bool {
+    /// Waits until a write to standard error need not wait for its reader, for `patience` at the most and no longer than
+    /// until a signal asks jobmon to stop; false if it still would. What is wrong with standard error, writing tells.
+    fn wait_for_stderr(&mut self, patience: Duration) -> bool {
         let until = Moment::now().after(patience);
         loop {
             let left = if self.is_requested() { Duration::ZERO } else { until.since(Moment::now()) };
-            if capture::is_ready(sys::standard(fd), left, self.events_fd()) {
+            if capture::is_ready(sys::standard(libc::STDERR_FILENO), left, self.events_fd()) {
                 return true;
             }
             if left.is_zero() {

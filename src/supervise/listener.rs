@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::Execution;
 use super::capture::Tail;
-use super::channel::{LONGEST_WORDS, ToReporter, ToSupervisor};
+use super::channel::{ToReporter, ToSupervisor};
 use super::deadline::{Moment, earliest};
+use super::release::ATOMIC;
 use super::signals::SignalSet;
 use super::sys::{self, Pid};
 use super::tree;
@@ -167,7 +168,7 @@ impl Listener {
     /// Has the supervisor write `words` to standard error. The first ones, even if they are none, say that the report has
     /// begun: whoever waits for the end of standard error waits until then.
     pub fn say(&self, words: &[u8]) {
-        let parts = words.chunks(LONGEST_WORDS).chain(words.is_empty().then_some(words));
+        let parts = words.chunks(ATOMIC).chain(words.is_empty().then_some(words));
         for part in parts {
             let message = ToSupervisor::Words(part.to_vec());
             if let Err(error) = message.send(&self.channel)

@@ -323,7 +323,6 @@ impl<'a> Reporter<'a> {
             }
             self.begin(execution.started_at, None, command, capture, || {});
         }
-        let mut execution = execution.clone();
         let message = ToReporter::Ended { execution: execution.clone(), deliver_until };
         if self.tell(&message).is_err() {
             // Dead, which is heard in a moment, or so long stopped that not even this finds room.
@@ -352,6 +351,7 @@ impl<'a> Reporter<'a> {
         if let Process::Done(_) = self.process {
             return;
         }
+        let mut execution = execution.clone();
         execution.output_tail = capture.and_then(Capture::tail).map(|tail| tail.read());
         self.record(&execution, command, deliver_until.after(RECORD_GRACE));
     }
@@ -409,20 +409,9 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// What there is to say, taken out.
-    pub(super) fn words(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.words)
-    }
-
-    /// The same, if it is so little that a pipe which takes anything takes it whole.
-    pub(super) fn few_words(&mut self) -> Option<Vec<u8>> {
-        let are_few = !self.words.is_empty() && self.words.len() <= channel::LONGEST_WORDS;
-        are_few.then(|| self.words())
-    }
-
-    /// Not taken after all.
-    pub(super) fn keep_words(&mut self, words: Vec<u8>) {
-        self.words = words;
+    /// What there is to say; whoever says it clears it.
+    pub(super) fn words(&mut self) -> &mut Vec<u8> {
+        &mut self.words
     }
 
     fn tell(&self, message: &ToReporter) -> io::Result<()> {
@@ -453,10 +442,6 @@ mod tests {
         Caught { signal, code: 0, pid, uid: 0, value: 0 }
     }
 
-    fn reporter(reporting: &Reporting<'_>, check: impl FnOnce(&mut Reporter<'_>)) {
-        check(&mut Reporter::new(reporting));
-    }
-
     fn with_reporter(check: impl FnOnce(&mut Reporter<'_>)) {
         let reporting = Reporting {
             push_timeout: Duration::ZERO,
@@ -465,7 +450,7 @@ mod tests {
             report: &|_, _| {},
             record: &|_, _| false,
         };
-        reporter(&reporting, check);
+        check(&mut Reporter::new(&reporting));
     }
 
     #[test]
