@@ -131,7 +131,7 @@ impl Status {
         let mut lines: BTreeMap<Owed<'_>, (Vec<&str>, Option<SystemTime>)> = BTreeMap::new();
         for row in &self.rows {
             for replica in &row.replicas {
-                let Some(what) = errand(replica.status(row.state.seq)) else { continue };
+                let Some(what) = pending_action(replica.status(row.state.seq)) else { continue };
                 let why = replica.last_error.as_deref().unwrap_or("not tried yet");
                 let owed = Owed { sink: &replica.sink, what, why };
                 let (names, since) = lines.entry(owed).or_default();
@@ -165,7 +165,7 @@ impl Status {
 }
 
 /// What is to be done where a replica stands so.
-fn errand(standing: ReplicaStatus) -> Option<&'static str> {
+fn pending_action(standing: ReplicaStatus) -> Option<&'static str> {
     match standing {
         ReplicaStatus::Pending => Some("push"),
         ReplicaStatus::Rejected => Some("refused"),
@@ -200,7 +200,7 @@ impl Row {
                 json!({
                     "destination": replica.sink,
                     "delivered": replica.status(state.seq) == ReplicaStatus::Delivered,
-                    "owed": errand(replica.status(state.seq)),
+                    "owed": pending_action(replica.status(state.seq)),
                     "owed_since_seconds": replica.pending_since.map(unix_seconds),
                     "attempts": replica.attempts,
                     "last_attempt_time_seconds": replica.last_attempt.map(unix_seconds),

@@ -12,18 +12,19 @@ use crate::record::RunId;
 /// Where `/proc` is not mounted BOOT and START are zeros, and the lock alone says who is alive.
 pub fn new_run_id() -> RunId {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let pid = std::process::id();
-    let start = start_time(pid).unwrap_or(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    RunId::new(format!("{}-{pid}-{start}-{:x}{count:x}", boot_id(), entropy()))
+    run_id_of(std::process::id(), &format!("{:x}{count:x}", entropy()))
 }
 
 /// The name of the run that the process `supervisor` started at `started_at`: the same in whichever process it is asked for.
 /// Its parts are those of [`new_run_id`].
 pub fn run_id(supervisor: u32, started_at: SystemTime) -> RunId {
-    let start = start_time(supervisor).unwrap_or(0);
-    let moment = started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    RunId::new(format!("{}-{supervisor}-{start}-{moment:x}", boot_id()))
+    run_id_of(supervisor, &format!("{:x}", nanos(started_at)))
+}
+
+fn run_id_of(pid: u32, moment: &str) -> RunId {
+    let start = start_time(pid).unwrap_or(0);
+    RunId::new(format!("{}-{pid}-{start}-{moment}", boot_id()))
 }
 
 /// Whether the process that made `run_id` with [`new_run_id`] is alive, as far as this process can see.
@@ -36,8 +37,11 @@ pub(super) fn is_alive(run_id: &RunId) -> bool {
 
 /// A number that differs from call to call and from process to process: the nanoseconds of the clock.
 pub(super) fn entropy() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_nanos() as u64
+    nanos(SystemTime::now())
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
 }
 
 /// The first 12 hexadecimal digits of `/proc/sys/kernel/random/boot_id`.
