@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::harness::Faults;
 use crate::harness::faults::Behaviour;
 use crate::harness::process::find;
-use crate::reporter_support::{name, processes_beside, reporter_of};
+use crate::reporter_support::{processes_beside, reporter_of};
 use crate::supervise_support::{
-    By, Running, before_exec, eventually, in_a_pid_namespace, kill, reset_signals, state, status_line,
+    By, Running, before_exec, eventually, in_a_pid_namespace, kill, name, reset_signals, state, status_line,
     take_environment, under_bash, words,
 };
 

@@ -15,8 +15,8 @@ use crate::harness::faults::{Behaviour, Faults};
 use crate::harness::sandbox::Run;
 use crate::harness::{Certificates, Nginx, PATIENCE, Pushgateway, eventually};
 use crate::plain_user::is_root;
-use crate::reporter_support::{Watched, job_of, processes_of, reporter_of};
-use crate::supervise_support::{answering, finish, is_alive, kill, state, words};
+use crate::reporter_support::{Watched, job_of, reporter_of};
+use crate::supervise_support::{answering, finish, is_alive, kill, processes_of, state, words};
 
 /// What an operator, a debugger and a fault of its own do to a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -226,9 +226,7 @@ fn harmed_while_it_announces_the_start() {
         scene.watched.end_the_job();
         let (host, said) = scene.ends_as_alone();
         says_so(&said);
-        let port = server.address().port();
-        drop(server);
-        counted_once(&host, Some(&Pushgateway::start_at(port)));
+        counted_once(&host, Some(&in_place_of(server)));
     });
 }
 
@@ -252,6 +250,13 @@ fn a_worker_is_harmed_while_it_announces_the_start() {
     });
 }
 
+/// A gateway that works, in the place of one that hung.
+fn in_place_of(server: Faults) -> Pushgateway {
+    let port = server.address().port();
+    drop(server);
+    Pushgateway::start_at(port)
+}
+
 #[test]
 fn harmed_while_it_delivers() {
     for behaviour in [Behaviour::HangAfterAccept, Behaviour::HangAfterRequest] {
@@ -266,9 +271,7 @@ fn harmed_while_it_delivers() {
                 harm.to(reporter);
                 let (host, said) = scene.ends_as_alone();
                 says_so(&said);
-                let port = server.address().port();
-                drop(server);
-                counted_once(&host, Some(&Pushgateway::start_at(port)));
+                counted_once(&host, Some(&in_place_of(server)));
             });
         }
     }
@@ -292,9 +295,7 @@ fn harmed_while_it_delivers_over_tls() {
         harm.to(reporter);
         let (host, said) = scene.ends_as_alone();
         says_so(&said);
-        let port = server.address().port();
-        drop(server);
-        counted_once(&host, Some(&Pushgateway::start_at(port)));
+        counted_once(&host, Some(&in_place_of(server)));
     });
 }
 

@@ -6,17 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::harness::sandbox::Run;
-use crate::supervise_support::{Finished, Running, before_exec, is_alive, reset_signals, status_line};
+use crate::supervise_support::{
+    Finished, Running, before_exec, is_alive, is_reporter, processes_of, reset_signals, status_line,
+};
 use crate::waiting::{PATIENCE, eventually};
-
-/// What the kernel calls the reporter.
-pub const REPORTER: &str = "reporter";
-
-/// All processes that a process has started and that are still there.
-pub fn processes_of(pid: i32) -> Vec<i32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
-}
 
 /// The job of a supervisor, which executes another program than jobmon and its helpers.
 #[track_caller]
@@ -30,13 +23,8 @@ pub fn job_of(supervisor: i32) -> i32 {
 /// The reporter beside `job`, a child of the supervisor.
 #[track_caller]
 pub fn reporter_of(supervisor: i32, job: i32) -> i32 {
-    let is_reporter = |pid: &i32| *pid != job && name(*pid).as_deref() == Some(REPORTER);
+    let is_reporter = |pid: &i32| *pid != job && is_reporter(*pid);
     eventually(PATIENCE, "a reporter", || processes_of(supervisor).into_iter().find(is_reporter))
-}
-
-/// The name of a process, as `ps -o comm` shows it.
-pub fn name(pid: i32) -> Option<String> {
-    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
 /// The processes beside the job that jobmon has: the reporter, and what it has started in its turn.

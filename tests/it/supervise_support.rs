@@ -382,13 +382,28 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// The processes that a process has started and that are still there, but for the reporter of a jobmon.
-pub fn children(pid: i32) -> Vec<i32> {
+/// All processes that a process has started and that are still there.
+pub fn processes_of(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = text.split_ascii_whitespace().filter_map(|child| child.parse().ok());
-    let is_reporter =
-        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "reporter\n");
-    children.filter(|child| !is_reporter(child)).collect()
+    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// The same, but for the reporter of a jobmon.
+pub fn children(pid: i32) -> Vec<i32> {
+    processes_of(pid).into_iter().filter(|child| !is_reporter(*child)).collect()
+}
+
+/// What the kernel calls the reporter.
+pub const REPORTER: &str = "reporter";
+
+/// Whether a process is a reporter.
+pub fn is_reporter(pid: i32) -> bool {
+    name(pid).as_deref() == Some(REPORTER)
+}
+
+/// The name of a process, as `ps -o comm` shows it.
+pub fn name(pid: i32) -> Option<String> {
+    Some(std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
 /// The value of a line of `/proc/PID/status`.

@@ -148,14 +148,3 @@ pub fn spawn(mut command: Command) -> Child {
     spawner.lock().unwrap().send((command, reply)).expect("the spawner lives as long as the process");
     child.recv().unwrap().unwrap_or_else(|error| panic!("{name} does not start: {error}"))
 }
-
-/// The reporter of a supervisor, if there is one: a child of that name.
-pub fn reporter_of(supervisor: i32) -> Option<i32> {
-    let text = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
-    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).find(|child| is_reporter(*child))
-}
-
-/// Whether a process is a reporter.
-pub fn is_reporter(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "reporter\n")
-}

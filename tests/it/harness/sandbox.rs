@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, eventually, process};
 use crate::programs::write_program;
+use crate::supervise_support::{is_reporter, processes_of};
 
 /// A home for one test. When it is dropped, every process that was started in it ends, whatever process group it is in.
 pub struct Sandbox {
@@ -355,7 +356,8 @@ impl Running {
     /// Kills it and its reporter, as a power cut or a SIGKILL to the whole control group does.
     pub fn kill_with_its_reporter(self) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
-        let reporter = eventually(PATIENCE, "a reporter", || process::reporter_of(pid));
+        let reporter =
+            eventually(PATIENCE, "a reporter", || processes_of(pid).into_iter().find(|child| is_reporter(*child)));
         // SAFETY: numbers only; the reporter was just seen to be a child of this test's own process.
         unsafe { libc::kill(reporter, libc::SIGKILL) };
         self.send(libc::SIGKILL);
