@@ -501,7 +501,7 @@ fn harmed_at_every(step: usize, harm: &str) {
 
 #[test]
 fn killed_at_a_system_call() {
-    harmed_at_every(17, "SIGKILL");
+    harmed_at_every(7, "SIGKILL");
 }
 
 #[test]

@@ -64,8 +64,7 @@ fn holds_nothing_of_the_jobs() {
         let job = job_of(running.pid());
         let reporter = reporter_of(running.pid(), job);
         // What the caller has given to jobmon and the job.
-        let callers: BTreeSet<PathBuf> =
-            descriptors(running.pid()).into_iter().chain(descriptors(job)).map(|(_, file)| file).collect();
+        let callers: BTreeSet<PathBuf> = descriptors(job).into_iter().map(|(_, file)| file).collect();
         eventually(PATIENCE, "its standard streams to be nobody's", || {
             let standard = |number: &str| descriptors(reporter).into_iter().find(|(name, _)| name == number);
             ["0", "1", "2"]
