@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::Faults;
 use crate::harness::faults::Behaviour;
@@ -222,21 +222,36 @@ fn a_walk_over_the_processes_comes_once() {
     for pause in [Duration::ZERO, Duration::from_millis(2)] {
         for child_first in [false, true] {
             for reporter_before_job in [false, true] {
-                as_many_as_directly(1, |by| {
-                    let mut counted = Counted::leader(by);
-                    let mut pids = counted.beside();
-                    pids.insert(if reporter_before_job { pids.len() } else { 0 }, counted.job);
-                    if *by != By::Itself {
-                        pids.insert(if child_first { pids.len() } else { 0 }, counted.started);
-                    }
-                    for pid in pids {
-                        kill(pid, libc::SIGTERM);
-                        std::thread::sleep(pause);
-                    }
-                    counted.deliveries("TERM", 1)
-                });
+                as_many_as_directly(1, |by| walked(by, pause, child_first, reporter_before_job));
             }
         }
+    }
+}
+
+/// How long jobmon waits at the most for a signal to get from one process to the next, less a little.
+const PACE: Duration = Duration::from_millis(15);
+
+/// The deliveries of a signal that is sent to one process after the other, with a pause between them.
+fn walked(by: &By, pause: Duration, child_first: bool, reporter_before_job: bool) -> usize {
+    loop {
+        let mut counted = Counted::leader(by);
+        let mut pids = counted.beside();
+        pids.insert(if reporter_before_job { pids.len() } else { 0 }, counted.job);
+        if *by != By::Itself {
+            pids.insert(if child_first { pids.len() } else { 0 }, counted.started);
+        }
+        let begun = Instant::now();
+        for pid in pids {
+            kill(pid, libc::SIGTERM);
+            std::thread::sleep(pause);
+        }
+        let took = begun.elapsed();
+        let deliveries = counted.deliveries("TERM", 1);
+        if took < PACE {
+            return deliveries;
+        }
+        // A machine that held up this very test in the middle: nobody waits that long.
+        assert!((1..=2).contains(&deliveries), "{deliveries}");
     }
 }
 
