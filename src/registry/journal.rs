@@ -145,6 +145,9 @@ pub fn keep(dir: &StateDir, start: &RunStart, record: &RunRecord) -> io::Result<
     let path = dir.runs().join(file_name(start));
     let unfinished = path.with_extension("new");
     dir.create_dir(&dir.runs())?;
+    // Until it is replaced, nobody who looks finds a run that nobody works on.
+    let replaced = private_file().open(&path).ok();
+    _ = replaced.as_ref().map(File::try_lock);
     _ = fs::remove_file(&unfinished);
     let file = private_file().create_new(true).open(&unfinished)?;
     undo_umask(&file)?;

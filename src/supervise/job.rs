@@ -133,9 +133,7 @@ impl<'a> Job<'a> {
 
     /// After the run: its report is completed, and what there is to say is said.
     fn report(mut self, execution: &Execution, ended: Moment) {
-        for warning in std::mem::take(&mut self.warnings) {
-            self.reporter.warn(&warning);
-        }
+        self.pass_warnings_on();
         let events = self.events.take().unwrap_or_else(Events::new);
         let mut watch = StopWatch { events, ignored: self.inherited.ignored, requested: None };
         let watched = watch.events_fd().and_then(|events| events.try_clone_to_owned().ok());
@@ -158,6 +156,13 @@ impl<'a> Job<'a> {
         self.reporter.reap();
     }
 
+    /// Before the reporter is heard: what happened first is said first.
+    fn pass_warnings_on(&mut self) {
+        for warning in self.warnings.drain(..) {
+            self.reporter.warn(&warning);
+        }
+    }
+
     fn events(&mut self) -> &mut Events {
         self.events.get_or_insert_with(Events::new)
     }
@@ -173,6 +178,7 @@ impl<'a> Job<'a> {
 
     /// Handles what has happened, without waiting.
     fn handle(&mut self) {
+        self.pass_warnings_on();
         self.reporter.hear();
         while let Some(caught) = self.events().next() {
             self.on_signal(&caught);

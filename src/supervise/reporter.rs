@@ -192,7 +192,9 @@ impl<'a> Reporter<'a> {
     /// Reaps a reporter that is done: whoever inherits it may never do that.
     pub(super) fn reap(&mut self) {
         if let Process::Done(pid) = self.process {
-            sys::status_within(pid, EXIT_TIME);
+            if sys::status_within(pid, EXIT_TIME).is_none() {
+                _ = sys::send(pid, libc::SIGKILL);
+            }
             self.process = Process::Reaped;
         }
     }
@@ -226,7 +228,10 @@ impl<'a> Reporter<'a> {
                     let pid = *pid;
                     let failure = match sys::status_within(pid, EXIT_TIME) {
                         Some(status) => Failure::Ended(status),
-                        None => Failure::Hung,
+                        None => {
+                            _ = sys::send(pid, libc::SIGKILL);
+                            Failure::Hung
+                        }
                     };
                     self.process = Process::Failed(failure);
                 }
@@ -374,10 +379,11 @@ impl<'a> Reporter<'a> {
             u8::from(!(reporting.record)(&start, execution))
         });
         let is_kept = match forked {
-            Ok(pid) => sys::status_within(pid, until.since(Moment::now())) == Some(0),
+            // Not killed where it takes longer: what it knows would be lost, and nobody waits for it.
+            Ok(pid) => sys::status_within(pid, until.since(Moment::now())).map(|status| status == 0),
             // What hung once could hang again, and nobody would end this process.
-            Err(_) if matches!(self.process, Process::Failed(Failure::Hung)) => false,
-            Err(_) => (reporting.record)(&start, execution),
+            Err(_) if matches!(self.process, Process::Failed(Failure::Hung)) => Some(false),
+            Err(_) => Some((reporting.record)(&start, execution)),
         };
         let reason = match self.process {
             Process::Failed(Failure::Ended(status)) if libc::WIFSIGNALED(status) => {
@@ -392,8 +398,9 @@ impl<'a> Reporter<'a> {
             }
         };
         let result = match is_kept {
-            true => "the next run or \"jobmon flush\" will deliver the result",
-            false => "the result of this run could not be recorded",
+            Some(true) => "the next run or \"jobmon flush\" will deliver the result",
+            Some(false) => "the result of this run could not be recorded",
+            None => "the result is still being recorded",
         };
         self.warn(&format!("{reason}; {result}"));
     }

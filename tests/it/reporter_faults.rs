@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -515,24 +515,30 @@ fn killed_at_every_system_call() {
     harmed_at_every(1, "SIGKILL");
 }
 
+/// A scene under an strace that does `injection` to every process of it; its log.
+#[track_caller]
+fn under_strace(gateway: &Pushgateway, injection: &str) -> (Scene, PathBuf) {
+    let host = Host::new();
+    let job = job();
+    let job: Vec<&str> = job.iter().map(String::as_str).collect();
+    let inner = host.run(&[&gateway.url()], "job", &options(&[]), &job).command();
+    let log = host.sandbox.path("strace");
+    let calls = injection.split(':').next().unwrap();
+    let strace = ["strace", "-f", "-qq", "-e", &format!("trace={calls}"), "-e", &format!("inject={injection}"), "-o"];
+    let strace = strace.map(OsString::from).into_iter().chain([log.clone().into()]);
+    let mut all: Vec<OsString> = strace.chain(words(&inner)).collect();
+    let run = host.sandbox.program(all.remove(0), all);
+    let watched = Watched::start(&run, "stderr");
+    (Scene { host, watched }, log)
+}
+
 #[test]
 fn killed_twice() {
     // The second process, which does nothing but write the result down, is killed at that. The run is lost then, and counted
     // once as that, unless somebody found a way.
     for call in ["fdatasync,fsync", "rename,renameat,renameat2"] {
         let gateway = Pushgateway::start();
-        let host = Host::new();
-        let job = job();
-        let job: Vec<&str> = job.iter().map(String::as_str).collect();
-        let inner = host.run(&[&gateway.url()], "job", &options(&[]), &job).command();
-        let log = host.sandbox.path("strace");
-        let strace = ["strace", "-f", "-qq", "-e", &format!("trace={call}"), "-e"].map(OsString::from);
-        let strace =
-            strace.into_iter().chain([format!("inject={call}:signal=SIGKILL").into(), "-o".into(), log.clone().into()]);
-        let mut all: Vec<OsString> = strace.chain(words(&inner)).collect();
-        let run = host.sandbox.program(all.remove(0), all);
-        let watched = Watched::start(&run, "stderr");
-        let mut scene = Scene { host, watched };
+        let (mut scene, log) = under_strace(&gateway, &format!("{call}:signal=SIGKILL"));
         scene.wait_for_the_journal();
         kill(scene.reporter(), libc::SIGKILL);
         scene.watched.end_the_job();
@@ -542,6 +548,23 @@ fn killed_twice() {
         assert_eq!(killed.matches("+++ killed by SIGKILL +++").count(), 2, "{call}: {killed}");
         counted_once_as(&host, Some(&gateway), &[Outcome::Failure, Outcome::Lost]);
     }
+}
+
+#[test]
+fn recorded_after_jobmon_has_ended() {
+    let gateway = Pushgateway::start();
+    let (mut scene, _) = under_strace(&gateway, "fdatasync,fsync:delay_enter=2500ms");
+    scene.wait_for_the_journal();
+    kill(scene.reporter(), libc::SIGKILL);
+    scene.watched.end_the_job();
+    let stderr = scene.host.sandbox.path("work/stderr");
+    let said =
+        eventually(DEADLINE, "the end of jobmon", || fs::read_to_string(&stderr).ok().filter(|said| !said.is_empty()));
+    assert_eq!(said, "jobmon: warning: the reporter was killed by signal 9; the result is still being recorded\n");
+    // Nobody finds it lost meanwhile.
+    scene.host.run(&[], "next", &[], &["true"]).any_stderr().run();
+    let (host, _) = scene.ends_as_alone();
+    counted_once(&host, Some(&gateway));
 }
 
 #[test]

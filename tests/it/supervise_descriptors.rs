@@ -161,31 +161,47 @@ fn an_inherited_lock_goes_with_the_job_that_closes_it() {
     assert_eq!(seen, Some(0));
 }
 
-/// Options with which there is something to say at the end, though no gateway is configured.
-const COMPLAINS: [&str; 3] = ["--lock", "--state-dir", "/proc/no"];
+/// There is something to say at the end, though no gateway is configured.
+fn complaining(script: &str) -> Command {
+    By::jobmon(&["--job-metrics"]).bash(&format!("echo '}}' >\"$JOBMON_METRICS_FILE\"; {script}"))
+}
 
 #[test]
 fn without_a_gateway_a_message_after_the_end_reaches_a_pipe_that_somebody_still_has() {
     // By itself, the pipe of this test ends with the job: there was nobody to tell, and that is no error.
-    let end = finish(&mut By::jobmon(&COMPLAINS).bash("exit 3"));
+    let end = finish(&mut complaining("exit 3"));
     assert_eq!(end.code, Some(3));
-    let jobmon = By::jobmon(&COMPLAINS).bash("echo text >&2; exit 3");
+    let jobmon = complaining("echo text >&2; exit 3");
     let end = finish(&mut under_bash(&jobmon, "\"$@\"; exit $?"));
     assert_eq!(end.code, Some(3));
     let lines: Vec<&str> = end.stderr.lines().collect();
     assert!(lines.contains(&"text"), "{end:?}");
-    assert!(lines.last().is_some_and(|line| line.starts_with("jobmon: warning: lock ")), "{end:?}");
+    assert!(lines.last().is_some_and(|line| line.starts_with("jobmon: warning: metrics of the job: ")), "{end:?}");
 }
 
 #[test]
 fn a_message_after_the_end_reaches_a_file_at_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    let mut command = By::jobmon(&COMPLAINS).bash("echo text >&2; exit 3");
+    let mut command = complaining("echo text >&2; exit 3");
     let file = File::options().create(true).append(true).open(&path).unwrap();
     assert_eq!(command.stderr(file).status().unwrap().code(), Some(3));
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("text\n") && text.lines().last().unwrap().starts_with("jobmon: warning: lock "), "{text}");
+    assert!(
+        text.contains("text\n") && text.lines().last().unwrap().starts_with("jobmon: warning: metrics of the job: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_wrong_at_the_start_is_said_in_the_order_in_which_it_happens() {
+    for script in ["exit 3", "sleep 0.1; exit 3"] {
+        let jobmon = By::jobmon(&["--lock", "--state-dir", "/proc/no"]).bash(script);
+        let end = finish(&mut under_bash(&jobmon, "\"$@\"; exit $?"));
+        assert_eq!((end.code, end.stdout.as_str()), (Some(3), ""));
+        let about: Vec<_> = end.stderr.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+        assert_eq!(about, ["lock", "state"], "{end:?}");
+    }
 }
 
 #[test]
@@ -308,7 +324,7 @@ fn flags_of_shared_descriptions_are_left_alone() {
     // SAFETY: numbers only.
     let flags = |file: &File| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
     let before = (flags(&reader), flags(&writer));
-    let mut command = By::jobmon(&COMPLAINS).bash("exit 0");
+    let mut command = complaining("exit 0");
     command.stdin(reader.try_clone().unwrap()).stdout(writer.try_clone().unwrap()).stderr(writer.try_clone().unwrap());
     assert!(command.status().unwrap().success());
     assert_eq!((flags(&reader), flags(&writer)), before);
@@ -354,12 +370,12 @@ fn a_message_after_the_end_reaches_the_journal() {
     let (near, far) = UnixStream::pair().unwrap();
     let far = File::from(OwnedFd::from(far));
     let about = far.metadata().unwrap();
-    let mut command = By::jobmon(&COMPLAINS).bash("exec >&- 2>&-; exit 3");
+    let mut command = complaining("exec >&- 2>&-; exit 3");
     command.env("JOURNAL_STREAM", format!("{}:{}", about.dev(), about.ino())).stdin(Stdio::null()).stderr(far);
     assert_eq!(command.status().unwrap().code(), Some(3));
     drop(command);
     let text = end_of(near).recv_timeout(PATIENCE).expect("the end of the output");
-    assert!(String::from_utf8_lossy(&text).contains("jobmon: warning: lock "), "{text:?}");
+    assert!(String::from_utf8_lossy(&text).contains("jobmon: warning: metrics of the job: "), "{text:?}");
 }
 
 #[test]

@@ -136,8 +136,7 @@ pub fn take_status(pid: Pid) -> Option<i32> {
     (unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) } != 0).then_some(status)
 }
 
-/// Waits for the end of a child and takes its wait status; one that has not ended within `patience` is killed and not
-/// waited for any longer.
+/// Waits for the end of a child and takes its wait status; None if it has not ended within `patience`.
 pub fn status_within(pid: Pid, patience: Duration) -> Option<i32> {
     let handle = handle(pid);
     let until = boot_time().saturating_add(patience);
@@ -147,7 +146,6 @@ pub fn status_within(pid: Pid, patience: Duration) -> Option<i32> {
         }
         let left = until.saturating_sub(boot_time());
         if left.is_zero() {
-            _ = super::send(pid, libc::SIGKILL);
             return None;
         }
         match &handle {
