@@ -173,10 +173,12 @@ impl Registry {
 
     /// A run has started that will not end at once: its start becomes part of the group's state.
     pub fn started(&mut self, start: &RunStart, now: SystemTime) -> Result<GroupStatus, RegistryError> {
+        let running = self.running_of(&start.grouping_key, now);
         self.store.write(Durability::Crash, |transaction| {
             let mut group = groups::find_or_create(transaction, &start.grouping_key)?;
             group.expect(&start.declaration, now);
             group.state.start(start.started_at);
+            group.state.running = still_running(transaction, &running)?;
             groups::store(transaction, &group)?;
             place(transaction, &group, &start.declaration, now)?;
             replicas::state_changed(transaction, &group, &[], now)?;
@@ -195,7 +197,8 @@ impl Registry {
         declaration: &Declaration,
         now: SystemTime,
     ) -> Result<Remembered, RegistryError> {
-        self.store.write(Durability::PowerCut, |transaction| count(transaction, record, declaration, now))
+        let running = self.running_of(&record.grouping_key, now);
+        self.store.write(Durability::PowerCut, |transaction| count(transaction, record, declaration, &running, now))
     }
 
     /// Records the runs that were left in the journal, and removes their files.
@@ -206,6 +209,7 @@ impl Registry {
         let mut ingested = Ingested::default();
         for leftover in leftovers {
             let (record, declaration) = (leftover.record(), leftover.declaration());
+            let running = self.running_of(&record.grouping_key, now);
             let group = self.store.write(Durability::PowerCut, |transaction| {
                 if history::contains(transaction, &record.run_id)? {
                     return Ok(None);
@@ -219,6 +223,7 @@ impl Registry {
                 }
                 let is_placed = !replicas::replicas_of(transaction, group.id)?.is_empty();
                 group.state.finish(record, Arrival::Late(now), newer_failures);
+                group.state.running = still_running(transaction, &running)?;
                 groups::store(transaction, &group)?;
                 let is_newest = group.state.last_run.as_ref().is_some_and(|run| run.started_at == record.started_at);
                 if is_newest && declaration.withdraw(record.outcome) {
@@ -269,6 +274,11 @@ impl Registry {
         }
     }
 
+    /// The runs of the group that are in progress, and perhaps some that have been recorded since.
+    fn running_of(&self, key: &GroupingKey, now: SystemTime) -> Vec<RunId> {
+        journal::running_of(self.store.dir(), key, now)
+    }
+
     // Groups
 
     /// Every group with its replicas, in the order in which they were first seen.
@@ -304,9 +314,11 @@ impl Registry {
         declaration: &Declaration,
         now: SystemTime,
     ) -> Result<Group, RegistryError> {
+        let running = self.running_of(key, now);
         self.store.write(Durability::PowerCut, |transaction| {
             let mut group = groups::find_or_create(transaction, key)?;
             group.register(declaration, now);
+            group.state.running = still_running(transaction, &running)?;
             groups::store(transaction, &group)?;
             place(transaction, &group, declaration, now)?;
             replicas::state_changed(transaction, &group, &[], now)?;
@@ -324,9 +336,11 @@ impl Registry {
         declaration: &Declaration,
         now: SystemTime,
     ) -> Result<Group, RegistryError> {
+        let running = self.running_of(key, now);
         self.store.write(Durability::PowerCut, |transaction| {
             let mut group = groups::find_or_create(transaction, key)?;
             group.push(text, replace, declaration);
+            group.state.running = still_running(transaction, &running)?;
             groups::store(transaction, &group)?;
             place(transaction, &group, declaration, now)?;
             replicas::state_changed(transaction, &group, &[], now)?;
@@ -501,6 +515,7 @@ fn count(
     transaction: &Transaction<'_>,
     record: &RunRecord,
     declaration: &Declaration,
+    running: &[RunId],
     now: SystemTime,
 ) -> rusqlite::Result<Remembered> {
     let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
@@ -511,6 +526,7 @@ fn count(
         group.expect(declaration, now);
         group.command.clone_from(&record.command);
         group.state.finish(record, Arrival::Now, 0);
+        group.state.running = still_running(transaction, running)?;
         groups::store(transaction, &group)?;
         match declaration.withdraw(record.outcome) {
             true => replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?,
@@ -519,6 +535,16 @@ fn count(
         replicas::state_changed(transaction, &group, &[], now)?;
     }
     Ok(Remembered { group, counted: run.is_some(), retention_due })
+}
+
+/// How many of these runs have not been recorded. Of two runs that end together, the one that is recorded second does not
+/// count the first, whose file is still in the journal; so the newest state never tells of a run that is over.
+fn still_running(transaction: &Transaction<'_>, running: &[RunId]) -> rusqlite::Result<u32> {
+    let mut count = 0;
+    for run_id in running {
+        count += u32::from(!history::contains(transaction, run_id)?);
+    }
+    Ok(count)
 }
 
 /// The group is to be where its declaration say, if they say so.

@@ -7,15 +7,15 @@ use crate::registry::{GroupState, LastRun, Past};
 pub use crate::sinks::{Content, Write};
 
 impl Content {
-    /// What a state says with so many runs in progress.
+    /// What a state says.
     ///
     /// Where the past is unknown, the families that depend on it are left out until this registry has seen enough for
     /// itself: the counters from its second run on (their drop is then a counter reset, which `rate()` handles), the
     /// others from the first event of their kind on. With all of them it is complete, and replaces the group again.
-    pub fn of(state: &GroupState, running: u32) -> Self {
+    pub fn of(state: &GroupState) -> Self {
         let is_told = |family: &ScriptFamily| state.past == Past::Known || is_known(*family, state);
         let (told, untold): (Vec<_>, Vec<_>) = ScriptFamily::ALL.into_iter().partition(is_told);
-        let families = told.into_iter().filter_map(|family| shape(family, values(family, state, running)));
+        let families = told.into_iter().filter_map(|family| shape(family, values(family, state)));
         Self {
             families: Exposition::new(families),
             job_metrics: state.job_metrics.exposition(),
@@ -24,9 +24,9 @@ impl Content {
     }
 
     /// What is merged into a group of which nothing changed but that its run goes on.
-    pub fn of_a_heartbeat(state: &GroupState, running: u32) -> Self {
+    pub fn of_a_heartbeat(state: &GroupState) -> Self {
         let of_a_run = ScriptFamily::OF_A_HEARTBEAT.into_iter();
-        let families = of_a_run.filter_map(|family| shape(family, values(family, state, running)));
+        let families = of_a_run.filter_map(|family| shape(family, values(family, state)));
         Self { families: Exposition::new(families), job_metrics: Exposition::default(), write: Write::Merge }
     }
 }
@@ -35,10 +35,10 @@ impl Content {
 type Value = (Option<&'static str>, f64);
 
 /// What the family says of the group; nothing where the group does not have it.
-fn values(family: ScriptFamily, state: &GroupState, running: u32) -> Vec<Value> {
+fn values(family: ScriptFamily, state: &GroupState) -> Vec<Value> {
     let expected = &state.expectations;
     match family {
-        ScriptFamily::Running => one(running),
+        ScriptFamily::Running => one(state.running),
         ScriptFamily::StartTimestamp => perhaps(state.last_start.map(unix_seconds)),
         ScriptFamily::EndTimestamp => of_last_run(state, |run| unix_seconds(run.ended_at)),
         ScriptFamily::Duration => of_last_run(state, |run| seconds(run.duration)),

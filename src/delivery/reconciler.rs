@@ -12,7 +12,6 @@ use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{
     Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome, StateDir,
-    journal,
 };
 use crate::sinks::pushgateway::GroupLookup;
 
@@ -85,12 +84,11 @@ impl<'a> Reconciler<'a> {
             if self.served.contains(sink) || self.backing_off(sink, deadline)?.is_some() {
                 continue;
             }
-            let running = self.running(key);
             let Ok(client) = self.clients.get(sink) else { continue };
             if !client.can_merge() {
                 continue;
             }
-            let content = Content::of_a_heartbeat(&group.state, running);
+            let content = Content::of_a_heartbeat(&group.state);
             let sent = judged(client.write(key, &content, until_bookkeeping(deadline)).await);
             if let Err(failure) = &sent {
                 tracing::info!("group {key}: {sink}: {failure}");
@@ -170,10 +168,9 @@ impl<'a> Reconciler<'a> {
         // A replica that cannot be written down is not made.
         let begun = self.registry(deadline).begin_request(group.id, sink, SystemTime::now());
         let group = begun.map_err(|error| pending(&error.to_string()))?;
-        let running = self.running(&group.key);
         let mut sent = Ok(());
         for _ in 0..requests {
-            sent = send(self.clients, sink, &group.key, &group.state, running, until).await;
+            sent = send(self.clients, sink, &group.key, &group.state, until).await;
             if sent.is_err() {
                 break;
             }
@@ -247,10 +244,6 @@ impl<'a> Reconciler<'a> {
                 Ok(false)
             }
         }
-    }
-
-    fn running(&self, key: &GroupingKey) -> u32 {
-        journal::count_running(self.dir, key, None, SystemTime::now())
     }
 
     /// Why the sink is not tried now; none if it may be.

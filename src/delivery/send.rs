@@ -86,22 +86,21 @@ fn not_tried_unless(failure: Option<Failure>) -> Failure {
     failure.unwrap_or_else(|| pending("it was not tried"))
 }
 
-/// Sends a state with so many runs in progress; without the job's own metrics where those are what is refused: a metric of
+/// Sends a state; without the job's own metrics where those are what is refused: a metric of
 /// the job that another group has with another type must not hide what became of the run.
 pub(super) async fn send(
     clients: &mut Clients,
     sink: &Sink,
     key: &GroupingKey,
     state: &GroupState,
-    running: u32,
     deadline: Instant,
 ) -> Result<(), Failure> {
     let client = clients.get(sink).map_err(badly_set)?;
     let content = if client.is_known_empty(key) {
         // What remembers nothing of the group has nothing that could be lost.
-        Content::of(&GroupState { past: Past::Known, ..state.clone() }, running)
+        Content::of(&GroupState { past: Past::Known, ..state.clone() })
     } else {
-        Content::of(state, running)
+        Content::of(state)
     };
     match client.write(key, &content, deadline).await {
         // Without a status it was never read, so that it is not the metrics that are refused.

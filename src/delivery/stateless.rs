@@ -48,7 +48,7 @@ pub async fn deliver(
     for home in homes {
         let stand_ins = if is_spooled { Vec::new() } else { route.stand_ins(home, key) };
         let candidates: Vec<&Sink> = std::iter::once(home).chain(&stand_ins).collect();
-        let send_to = async |sink: &Sink, share: Instant| send(clients, sink, key, state, 0, share).await;
+        let send_to = async |sink: &Sink, share: Instant| send(clients, sink, key, state, share).await;
         let delivery = fail_over(home, None, &candidates, deadline, send_to).await;
         if delivery.result.is_ok() {
             delete_stale_replicas(clients, home, &stand_ins, key, deadline).await;

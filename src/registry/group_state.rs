@@ -189,11 +189,13 @@ impl JobMetrics {
     }
 }
 
-/// The state of a group: everything that its metrics say, except how many runs are in progress.
+/// The state of a group: everything that its metrics say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupState {
     /// The version of this state: larger after every change, never the same for two states.
     pub seq: u64,
+    /// Runs in progress when this state came to be; each start that is told of, and each end, makes a new state.
+    pub running: u32,
     /// Finished runs by outcome.
     pub counts: RunCounts,
     /// Summed duration of finished runs, skipped ones left out.

@@ -172,6 +172,7 @@ struct StoredGroup {
     /// All labels, job included.
     labels: BTreeMap<String, String>,
     command: String,
+    running: u32,
     /// By [`Outcome::ALL`].
     counts: [u64; Outcome::ALL.len()],
     duration_total: i64,
@@ -223,6 +224,7 @@ impl StoredGroup {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             command: group.command.clone(),
+            running: state.running,
             counts: Outcome::ALL.map(|outcome| state.counts.of(outcome)),
             duration_total: nanos_of_duration(state.duration_total),
             last_start: state.last_start.map(nanos_of),
@@ -256,6 +258,7 @@ impl StoredGroup {
     fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, InvalidRow> {
         let mut state = GroupState {
             seq,
+            running: self.running,
             duration_total: duration_of(self.duration_total),
             last_start: self.last_start.map(time_of),
             last_run: self.last_run.map(StoredRun::into_run).transpose()?,
@@ -351,6 +354,7 @@ mod tests {
         assert_eq!((&new.state, new.retired), (&GroupState::default(), false));
         let mut state = GroupState {
             seq: 12,
+            running: 3,
             duration_total: Duration::from_millis(1500),
             last_start: Some(at(1)),
             last_run: Some(LastRun {

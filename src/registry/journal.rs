@@ -236,13 +236,13 @@ pub fn running(dir: &StateDir, now: SystemTime) -> Vec<RunStart> {
     runs
 }
 
-/// How many runs of one group are in progress, `except` the one named.
-pub fn count_running(dir: &StateDir, key: &GroupingKey, except: Option<&RunId>, now: SystemTime) -> u32 {
+/// The runs of one group that are in progress, in no particular order; one that has just been recorded may still be among
+/// them, because its file goes after that.
+pub(super) fn running_of(dir: &StateDir, key: &GroupingKey, now: SystemTime) -> Vec<RunId> {
     let runs = file_names(dir, &prefix(key));
     let runs = runs.iter().filter_map(|name| in_progress(dir, name, now));
     // Two groups may share a hash, so the key decides.
-    let count = runs.filter(|run| run.grouping_key == *key && Some(&run.run_id) != except).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    runs.filter(|run| run.grouping_key == *key).map(|run| run.run_id).collect()
 }
 
 /// What one look at a journal file says.

@@ -60,6 +60,11 @@ impl Store {
         Ok(Self { dir: dir.clone(), connection, file, deadline, durability: Durability::PowerCut, warnings })
     }
 
+    /// Where the database is.
+    pub(super) fn dir(&self) -> &StateDir {
+        &self.dir
+    }
+
     /// From now on other processes are waited for until `deadline`.
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;

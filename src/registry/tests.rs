@@ -276,6 +276,24 @@ fn the_start_of_a_run_is_owed_before_its_end() {
 }
 
 #[test]
+fn a_state_counts_the_runs_in_progress_when_it_came_to_be() {
+    let temp = Temp::new();
+    let mut registry = temp.registry();
+    let (one, two) = (start("a", 1), start("a", 2));
+    let entries = [&one, &two].map(|run| journal::Entry::begin(&temp.dir, run).unwrap());
+    assert_eq!(registry.started(&two, at(3)).unwrap().group.state.running, 2);
+    // Both end at once: their files are still there when their ends are recorded.
+    let end = |start: &RunStart| RunRecord { run_id: start.run_id.clone(), ..record("a", 1, Outcome::Success) };
+    let remembered = registry.remember(&end(&one), &one.declaration, at(12)).unwrap();
+    assert_eq!(remembered.group.state.running, 1);
+    assert_eq!(registry.register(&key("a"), &to(&[A]), at(12)).unwrap().state.running, 1);
+    let remembered = registry.remember(&end(&two), &two.declaration, at(12)).unwrap();
+    assert_eq!(remembered.group.state.running, 0);
+    assert_eq!(registry.group(&key("a")).unwrap().unwrap().group.state.running, 0, "and it is kept");
+    drop(entries);
+}
+
+#[test]
 fn an_error_is_a_line_that_names_the_file() {
     let check = |error: RegistryError, expected: &str| assert_eq!(error.to_string(), expected);
     check(RegistryError::Busy("/s/registry.db".into()), "registry /s/registry.db: locked by other processes");

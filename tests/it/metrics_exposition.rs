@@ -9,7 +9,7 @@ use jobmon::delivery::families::{Content, Write};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::metrics::families::ScriptFamily;
 use jobmon::record::{Outcome, RunRecord};
-use jobmon::registry::{Declaration, Expectations, Registry, RunStart, StateDir, journal};
+use jobmon::registry::{Declaration, Expectations, GroupState, Registry, RunStart, StateDir, journal};
 use proptest::prelude::*;
 
 use crate::harness::Sandbox;
@@ -130,13 +130,13 @@ proptest! {
             state = registry.past_is_empty(state.id).unwrap();
         }
         let is_configured = |f: &ScriptFamily| f.spec().present == "where configured";
-        let configured: BTreeSet<String> = check_text(&Content::of(&state.state, running).text(&[]))
+        let configured: BTreeSet<String> = check_text(&Content::of(&GroupState { running, ..state.state }).text(&[]))
             .into_iter()
             .filter(|name| ScriptFamily::ALL.iter().any(|f| f.name() == name && is_configured(f)))
             .collect();
         for run in &runs {
             let state = registry.remember(run, &declaration, run.ended_at).unwrap().group.state;
-            let content = Content::of(&state, running);
+            let content = Content::of(&GroupState { running, ..state.clone() });
             let names = check_text(&content.text(&[]));
             prop_assert!(!known || content.write == Write::Replace);
             if content.write == Write::Replace {
@@ -156,7 +156,7 @@ proptest! {
             }
         }
         let group = registry.group(&key()).unwrap().unwrap().group;
-        let content = Content::of(&group.state, running);
+        let content = Content::of(&GroupState { running, ..group.state });
         assert_promtool_is_silent(&content.text(&[]));
         assert_promtool_is_silent(&content.text(&group.key.labels().collect::<Vec<_>>()));
     }

@@ -26,18 +26,17 @@ fn later() -> SystemTime {
 #[test]
 fn a_run_in_progress_is_counted_and_nothing_else() {
     let temp = Temp::new();
-    assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 0, "before there is a journal");
+    assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 0, "before there is a journal");
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty());
 
     let (one, two, other) = (start("a", 1), start("a", 2), start("b", 3));
     let entries: Vec<_> = [&one, &two, &other].map(|run| Entry::begin(&temp.dir, run).unwrap()).into();
-    assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 2);
-    assert_eq!(count_running(&temp.dir, &key("a"), Some(&one.run_id), later()), 1);
+    assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 2);
     assert_eq!(running(&temp.dir, later()), [one.clone(), two, other]);
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty());
 
     entries[0].write_result(&record("a", 1, Outcome::Success)).unwrap();
-    assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 1, "a run that has ended is not in progress");
+    assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 1, "a run that has ended is not in progress");
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty(), "its own jobmon is at it");
     for entry in entries {
         entry.discard().unwrap();
@@ -71,7 +70,7 @@ fn a_vanished_run_is_lost_at_the_moment_it_was_last_seen() {
     assert_eq!(lost.ended_at, run.started_at + Duration::from_secs(42));
     assert_eq!(lost.duration, Duration::from_secs(42));
     assert_eq!(leftover.declaration(), &run.declaration);
-    assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 0);
+    assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 0);
     assert_eq!(files(&temp).len(), 1, "finding a run does not remove it");
 }
 
@@ -91,7 +90,7 @@ fn a_process_that_lives_without_its_lock_has_not_vanished() {
     let temp = Temp::new();
     drop(Entry::begin(&temp.dir, &start("a", 1)).unwrap());
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty());
-    assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 1);
+    assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 1);
 }
 
 #[test]
@@ -183,7 +182,7 @@ fn without_a_directory_to_write_to_there_is_an_error_and_no_panic() {
     fs::write(temp.dir.runs(), "in the way").unwrap();
     assert!(Entry::begin(&temp.dir, &start("a", 1)).is_err());
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty());
-    assert_eq!(count_running(&temp.dir, &key("a"), None, later()), 0);
+    assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 0);
 }
 
 /// Runs the test `name` of this binary in a process of its own, with the state directory in `JOBMON_TEST_STATE`.
