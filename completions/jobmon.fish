@@ -103,11 +103,11 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s n -l name -d 
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l max-duration -d 'A run that takes longer is too long [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -259,14 +259,14 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l push-timeout -d
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l no-push -d 'Keep the result in the registry and send nothing [env: JOBMON_NO_PUSH]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l clear-after -l ttl -d 'Let the group be deleted when nothing was pushed for this long [env: JOBMON_TTL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l clear-after -l ttl -d 'Let "clear --expired" delete the group after this long without a push [env: JOBMON_TTL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l max-duration -d 'A run that takes longer is too long [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l timeout -d 'End the job and everything it started after this time [env: JOBMON_TIMEOUT]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l signal -d 'Signal that --timeout sends first [env: JOBMON_SIGNAL] [default: TERM]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l kill-after -d 'Send KILL when the job still lives this long after that [env: JOBMON_KILL_AFTER] [default: 10s]' -r
@@ -290,11 +290,11 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s n -l name -d 'V
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l max-duration -d 'A run that takes longer is too long [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
@@ -459,11 +459,11 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l max-duration -d 'A run that takes longer is too long [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -512,14 +512,14 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l push-timeout -d 'L
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l no-push -d 'Keep the result in the registry and send nothing [env: JOBMON_NO_PUSH]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l clear-after -l ttl -d 'Let the group be deleted when nothing was pushed for this long [env: JOBMON_TTL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l clear-after -l ttl -d 'Let "clear --expired" delete the group after this long without a push [env: JOBMON_TTL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l max-duration -d 'A run that takes longer is too long [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l timeout -d 'End the job and everything it started after this time [env: JOBMON_TIMEOUT]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l signal -d 'Signal that --timeout sends first [env: JOBMON_SIGNAL] [default: TERM]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l kill-after -d 'Send KILL when the job still lives this long after that [env: JOBMON_KILL_AFTER] [default: 10s]' -r

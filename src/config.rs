@@ -43,6 +43,7 @@ pub use setting::{OTHER_VARIABLES, Setting, near_miss, secret_variables};
 pub use show::{Shown, show};
 pub use signal::{by_name as signal_number, name as signal_name};
 
+use crate::expectation::Amounts;
 use crate::grouping::GroupingKey;
 
 /// Everything that is configured, with defaults filled in.
@@ -179,10 +180,6 @@ pub struct Report {
     pub no_push: bool,
     /// Directory for node_exporter's textfile collector.
     pub textfile_dir: Option<PathBuf>,
-    /// How often a running job is reported.
-    pub heartbeat: Option<Duration>,
-    /// How long the group may stay without a push (`script_ttl_seconds`).
-    pub ttl: Option<Duration>,
     /// Delete the group after a success.
     pub ephemeral: bool,
     /// Give the job a file for metrics of its own.
@@ -192,16 +189,12 @@ pub struct Report {
 /// What is expected of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expectations {
-    /// A longer run is too long.
-    pub max_duration: Option<Duration>,
-    /// The job should succeed at least this often.
-    pub expect_every: Option<Duration>,
+    /// What is an amount.
+    pub amounts: Amounts,
     /// When it is due, as in a crontab; not yet understood.
     pub schedule: Option<String>,
     /// Time zone of the schedule by its name; not yet understood.
     pub timezone: Option<String>,
-    /// How late a due run may be.
-    pub grace: Option<Duration>,
 }
 
 /// Limits of a run.

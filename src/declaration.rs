@@ -86,16 +86,7 @@ pub fn route(config: &Config) -> Route {
 
 /// What is expected of the job, with its schedule, if it has one.
 pub fn expectations(config: &Config, schedule: Option<ScheduleSpec>) -> Expectations {
-    let expected = &config.expectations;
-    Expectations {
-        max_duration: expected.max_duration,
-        expected_interval: expected.expect_every,
-        schedule,
-        next_start: None,
-        grace: expected.grace,
-        heartbeat_interval: config.report.heartbeat,
-        ttl: config.report.ttl,
-    }
+    Expectations { amounts: config.expectations.amounts, schedule, next_start: None }
 }
 
 /// What a run or a registration brings along for its group.

@@ -45,6 +45,7 @@ pub mod delivery;
 pub mod destination;
 pub mod doctor;
 pub mod exit_code;
+pub mod expectation;
 pub mod generate;
 pub mod grouping;
 pub mod janitor;

@@ -5,7 +5,9 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgAction, Args};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::expectation::{Expectation, ExpectationSpec, Heading};
 
 /// Flags of every subcommand.
 #[derive(Args, Clone, Debug, Default)]
@@ -148,6 +150,64 @@ pub struct GatewayArgs {
     pub push_timeout: Option<OsString>,
 }
 
+/// Flags that are rows of the table of [`Expectation`]: those that stand under one heading.
+macro_rules! flags_of_the_table {
+    ($(#[$about:meta])* $name:ident, $heading:path) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct $name;
+
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                let rows = Expectation::ALL.map(Expectation::spec).into_iter();
+                command.args(rows.filter(|row| row.heading == $heading).map(flag))
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        /// What was typed is read by [`crate::config`] alone.
+        impl FromArgMatches for $name {
+            fn from_arg_matches(_: &ArgMatches) -> Result<Self, clap::Error> {
+                Ok(Self)
+            }
+
+            fn update_from_arg_matches(&mut self, _: &ArgMatches) -> Result<(), clap::Error> {
+                Ok(())
+            }
+        }
+    };
+}
+
+flags_of_the_table! {
+    /// Amounts that a job can be expected to keep to, whoever runs it.
+    AmountArgs, Heading::Expectations
+}
+
+flags_of_the_table! {
+    /// Amounts that say what jobmon does as well.
+    ReportingAmountArgs, Heading::Reporting
+}
+
+fn flag(row: ExpectationSpec) -> Arg {
+    let about = format!("{} [env: {}]", row.about, row.variable.0);
+    let details = if row.details.is_empty() { String::new() } else { format!("\n\n{}", row.details) };
+    let flag = Arg::new(row.flag.replace('-', "_"))
+        .long(row.flag)
+        .value_name(row.range.value_name())
+        .value_parser(clap::value_parser!(OsString))
+        .allow_hyphen_values(true)
+        .help_heading(match row.heading {
+            Heading::Expectations => "Expectations",
+            Heading::Reporting => "Reporting",
+        })
+        .help(about.clone());
+    let flag = if details.is_empty() { flag } else { flag.long_help(about + &details) };
+    if row.has_alias() { flag.visible_alias(row.key) } else { flag }
+}
+
 /// What is reported where.
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
@@ -164,16 +224,9 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DIR")]
     pub textfile_dir: Option<OsString>,
 
-    /// Report every so often that the job still runs [env: JOBMON_HEARTBEAT]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub heartbeat: Option<OsString>,
-
-    /// Let the group be deleted when nothing was pushed for this long [env: JOBMON_TTL]
-    ///
-    /// Exported as script_ttl_seconds and honoured by "jobmon clear --expired" on any host. While a run is in progress
-    /// the group stays, unless the run reported heartbeats and they stopped.
-    #[arg(long, visible_alias = "ttl", value_name = "DURATION", allow_hyphen_values = true)]
-    pub clear_after: Option<OsString>,
+    /// What is expected as much as done.
+    #[command(flatten)]
+    pub expected: ReportingAmountArgs,
 
     /// Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]
     ///
@@ -195,15 +248,9 @@ pub struct ReportArgs {
 #[group(skip)]
 #[command(next_help_heading = "Expectations")]
 pub struct ExpectationArgs {
-    /// A run that takes longer is too long [env: JOBMON_MAX_DURATION]
-    ///
-    /// Exported as script_max_duration_seconds; it alerts and ends nothing. See --timeout for a limit that does.
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub max_duration: Option<OsString>,
-
-    /// The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub expect_every: Option<OsString>,
+    /// What is an amount.
+    #[command(flatten)]
+    pub amounts: AmountArgs,
 
     /// When the job is due, as in a crontab [env: JOBMON_SCHEDULE]
     ///
@@ -214,10 +261,6 @@ pub struct ExpectationArgs {
     /// Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host's]
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<OsString>,
-
-    /// How late a due run may be before it counts as missed [env: JOBMON_GRACE]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub grace: Option<OsString>,
 }
 
 /// Limits of a run.

@@ -26,7 +26,7 @@ pub fn register(config: &Config) -> Result<ExitCode> {
 fn expected(config: &Config) -> Result<Declaration, UsageError> {
     let (schedule, _) = declaration::schedule(config, Strictness::Everything)?;
     let expectations = declaration::expectations(config, schedule);
-    let any = [expectations.max_duration, expectations.expected_interval].iter().any(Option::is_some);
+    let any = expectations.amounts.iter().any(|(expectation, _)| expectation.spec().stands_alone);
     if !any && expectations.schedule.is_none() {
         return Err(UsageError::new(format!(
             "nothing is expected of {}: give --schedule, --expect-every or --max-duration",

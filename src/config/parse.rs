@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::layer::Raw;
 use super::{Lock, Scope, Spread};
 use crate::cli::value;
+use crate::expectation::{Amount, Range};
 use crate::grouping::{LabelName, LabelValue};
 
 /// Larger tails do not belong into a database.
@@ -75,6 +76,15 @@ pub(super) fn optional_duration(raw: &Raw) -> Result<Option<Duration>, Reason> {
 /// A duration that may be zero, or `off` for none.
 pub(super) fn zero_or_optional_duration(raw: &Raw) -> Result<Option<Duration>, Reason> {
     if is_off(raw) { Ok(None) } else { duration(raw).map(Some) }
+}
+
+/// So much of what is expected, or `off` for nothing.
+pub(super) fn amount(raw: &Raw, range: Range) -> Result<Option<Amount>, Reason> {
+    let time = match range {
+        Range::Duration => optional_duration(raw)?,
+        Range::DurationOrZero => zero_or_optional_duration(raw)?,
+    };
+    Ok(time.map(Amount::Time))
 }
 
 /// A whole number from 0 to `largest`.

@@ -13,6 +13,7 @@ use super::{
     Auth, Config, Connection, Expectations, Gateway, Header, Limits, Lock, Output, Report, Scope, Secret, SecretSource,
     Storage, UsageError, Warning, signal,
 };
+use crate::expectation::{Amounts, Expectation};
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::naming;
 
@@ -347,20 +348,22 @@ impl Merge<'_> {
         Ok(Report {
             no_push: self.value(Setting::NoPush, parse::truth)?.unwrap_or_default(),
             textfile_dir: self.path(Setting::TextfileDir)?,
-            heartbeat: self.value(Setting::Heartbeat, parse::optional_duration)?.flatten(),
-            ttl: self.value(Setting::Ttl, parse::optional_duration)?.flatten(),
             ephemeral: self.value(Setting::Ephemeral, parse::truth)?.unwrap_or_default(),
             job_metrics: self.value(Setting::JobMetrics, parse::truth)?.unwrap_or_default(),
         })
     }
 
     fn expectations(&mut self) -> Result<Expectations, UsageError> {
+        let mut amounts = Amounts::default();
+        for expectation in Expectation::ALL {
+            let range = expectation.spec().range;
+            let amount = self.value(Setting::Expected(expectation), |raw| parse::amount(raw, range))?;
+            amounts.set(expectation, amount.flatten());
+        }
         Ok(Expectations {
-            max_duration: self.value(Setting::MaxDuration, parse::optional_duration)?.flatten(),
-            expect_every: self.value(Setting::ExpectEvery, parse::optional_duration)?.flatten(),
+            amounts,
             schedule: self.value(Setting::Schedule, parse::text)?,
             timezone: self.value(Setting::Timezone, parse::text)?,
-            grace: self.value(Setting::Grace, parse::zero_or_optional_duration)?.flatten(),
         })
     }
 

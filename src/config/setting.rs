@@ -1,12 +1,13 @@
 //! The table of everything that can be configured, and where each setting can stand.
 //!
 //! Keys of configuration files, `JOBMON_*` variables, the output of `jobmon config` and the manual's section on
-//! configuration all come from this one list.
+//! configuration all come from this one list. What is expected of a job is in it by [`Expectation`].
+
+use crate::expectation::Expectation;
 
 /// Something that can be configured.
 #[allow(missing_docs, reason = "the table below says what each is called; the help of its flag says what it does")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(usize)]
 pub enum Setting {
     Job,
     Name,
@@ -28,16 +29,12 @@ pub enum Setting {
     Insecure,
     NoPush,
     TextfileDir,
-    Heartbeat,
-    Ttl,
     Ephemeral,
     JobMetrics,
     SuccessCodes,
-    MaxDuration,
-    ExpectEvery,
+    Expected(Expectation),
     Schedule,
     Timezone,
-    Grace,
     Timeout,
     Signal,
     KillAfter,
@@ -98,7 +95,7 @@ pub struct Spec {
 impl Setting {
     /// Its row of the table.
     pub fn spec(self) -> &'static Spec {
-        &SPECS[self as usize]
+        SPECS.iter().find(|spec| spec.setting == self).expect("every setting has a row")
     }
 
     /// Its key in a configuration file, which is also what people see it called.
@@ -165,8 +162,37 @@ const fn not_in_files(spec: Spec, reason: &'static str) -> Spec {
     Spec { in_file: InFile::Never(reason), ..spec }
 }
 
+const fn expected(expectation: Expectation) -> Spec {
+    let spec = expectation.spec();
+    let (variable, variable_alias) = spec.variable;
+    Spec {
+        key_alias: if spec.has_alias() { Some(spec.flag) } else { None },
+        variable_alias,
+        flag: Flag::Long(spec.flag),
+        ..anywhere(Setting::Expected(expectation), spec.key, variable)
+    }
+}
+
 /// Every setting, in the order in which they are shown.
-pub static SPECS: [Spec; 46] = {
+pub static SPECS: [Spec; OTHERS.len() + Expectation::ALL.len()] = {
+    let mut specs = [OTHERS[0]; OTHERS.len() + Expectation::ALL.len()];
+    let (mut row, mut other) = (0, 0);
+    while other < OTHERS.len() {
+        if matches!(OTHERS[other].setting, Setting::Schedule) {
+            let mut expectation = 0;
+            while expectation < Expectation::ALL.len() {
+                specs[row] = expected(Expectation::ALL[expectation]);
+                (row, expectation) = (row + 1, expectation + 1);
+            }
+        }
+        specs[row] = OTHERS[other];
+        (row, other) = (row + 1, other + 1);
+    }
+    specs
+};
+
+/// Every setting but what is expected as an amount.
+const OTHERS: [Spec; 41] = {
     use Setting as S;
     [
         anywhere(S::Job, "job", "JOBMON_JOB"),
@@ -195,21 +221,11 @@ pub static SPECS: [Spec; 46] = {
         anywhere(S::Insecure, "insecure", "JOBMON_INSECURE"),
         anywhere(S::NoPush, "no-push", "JOBMON_NO_PUSH"),
         anywhere(S::TextfileDir, "textfile-dir", "JOBMON_TEXTFILE_DIR"),
-        anywhere(S::Heartbeat, "heartbeat", "JOBMON_HEARTBEAT"),
-        Spec {
-            key_alias: Some("clear-after"),
-            variable_alias: Some("JOBMON_CLEAR_AFTER"),
-            flag: Flag::Long("clear-after"),
-            ..anywhere(S::Ttl, "ttl", "JOBMON_TTL")
-        },
         anywhere(S::Ephemeral, "ephemeral", "JOBMON_EPHEMERAL"),
         anywhere(S::JobMetrics, "job-metrics", "JOBMON_JOB_METRICS"),
         anywhere(S::SuccessCodes, "success-codes", "JOBMON_SUCCESS_CODES"),
-        anywhere(S::MaxDuration, "max-duration", "JOBMON_MAX_DURATION"),
-        anywhere(S::ExpectEvery, "expect-every", "JOBMON_EXPECT_EVERY"),
         anywhere(S::Schedule, "schedule", "JOBMON_SCHEDULE"),
         anywhere(S::Timezone, "timezone", "JOBMON_TIMEZONE"),
-        anywhere(S::Grace, "grace", "JOBMON_GRACE"),
         anywhere(S::Timeout, "timeout", "JOBMON_TIMEOUT"),
         anywhere(S::Signal, "signal", "JOBMON_SIGNAL"),
         anywhere(S::KillAfter, "kill-after", "JOBMON_KILL_AFTER"),
@@ -287,9 +303,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_its_rows_in_the_order_of_the_enumeration() {
-        for (index, spec) in SPECS.iter().enumerate() {
-            assert_eq!(spec.setting as usize, index, "{}", spec.key);
+    fn every_setting_is_found_by_its_names() {
+        for spec in &SPECS {
+            assert_eq!(spec.setting.key(), spec.key);
             assert_eq!(Setting::by_key(spec.key), Some(spec.setting));
             assert_eq!(Setting::by_variable(spec.variable), Some((spec.setting, true)));
         }

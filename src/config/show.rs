@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::setting::{SPECS, Setting};
 use super::{Auth, Config, Header, Lock, MASK, Origin, Scope, SecretSource, signal};
+use crate::expectation::Amount;
 
 /// One setting for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,16 +89,12 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
         Setting::Insecure => one(connection.insecure.to_string()),
         Setting::NoPush => one(report.no_push.to_string()),
         Setting::TextfileDir => path(&report.textfile_dir),
-        Setting::Heartbeat => duration(report.heartbeat),
-        Setting::Ttl => duration(report.ttl),
         Setting::Ephemeral => one(report.ephemeral.to_string()),
         Setting::JobMetrics => one(report.job_metrics.to_string()),
         Setting::SuccessCodes => one(config.success_codes.iter().map(u8::to_string).collect::<Vec<_>>().join(",")),
-        Setting::MaxDuration => duration(expectations.max_duration),
-        Setting::ExpectEvery => duration(expectations.expect_every),
+        Setting::Expected(expectation) => expectations.amounts.get(expectation).map(amount_text).into_iter().collect(),
         Setting::Schedule => text(expectations.schedule.as_deref()),
         Setting::Timezone => text(expectations.timezone.as_deref()),
-        Setting::Grace => duration(expectations.grace),
         Setting::Timeout => duration(limits.timeout),
         Setting::Signal => one(signal::name(limits.signal)),
         Setting::KillAfter => or_off(limits.kill_after),
@@ -132,6 +129,13 @@ fn secret_file(source: Option<&SecretSource>) -> Vec<String> {
     match source {
         Some(SecretSource::File(path)) => vec![path.display().to_string()],
         _ => Vec::new(),
+    }
+}
+
+/// An amount as it can be written.
+fn amount_text(amount: Amount) -> String {
+    match amount {
+        Amount::Time(time) => duration_text(time),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a group is told as: its state as metric families.
 
+use crate::expectation::Amount;
 use crate::metrics::families::ScriptFamily;
 use crate::metrics::{Exposition, MetricFamily, Sample, seconds, unix_seconds};
 use crate::record::Outcome;
@@ -57,12 +58,14 @@ fn values(family: ScriptFamily, state: &GroupState) -> Vec<Value> {
             modes.into_iter().map(|(mode, time)| (Some(mode), seconds(time))).collect()
         }),
         ScriptFamily::MaxResidentMemory => of_last_run(state, |run| run.max_resident_bytes as f64),
-        ScriptFamily::MaxDuration => perhaps(expected.max_duration.map(seconds)),
-        ScriptFamily::ExpectedInterval => perhaps(expected.expected_interval.map(seconds)),
         ScriptFamily::NextStart => perhaps(expected.next_start.map(unix_seconds)),
-        ScriptFamily::Grace => perhaps(expected.grace.map(seconds)),
-        ScriptFamily::HeartbeatInterval => perhaps(expected.heartbeat_interval.map(seconds)),
-        ScriptFamily::Ttl => perhaps(expected.ttl.map(seconds)),
+        ScriptFamily::Expected(expectation) => perhaps(expected.amounts.get(expectation).map(number)),
+    }
+}
+
+fn number(amount: Amount) -> f64 {
+    match amount {
+        Amount::Time(time) => seconds(time),
     }
 }
 

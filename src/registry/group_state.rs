@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use crate::destination::Sink;
+use crate::expectation::{Amount, Amounts, Expectation, Range};
 use crate::grouping::{GroupingKey, LabelError, LabelName, LabelValue};
 use crate::metrics::Exposition;
 use crate::record::{Outcome, RunRecord};
@@ -96,33 +97,21 @@ impl ScheduleSpec {
 /// What should be true of a job, exported so that one set of rules fits all jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expectations {
-    /// Longer than this is too long.
-    pub max_duration: Option<Duration>,
-    /// It should succeed at least this often.
-    pub expected_interval: Option<Duration>,
+    /// What is an amount.
+    pub amounts: Amounts,
     /// When it is due.
     pub schedule: Option<ScheduleSpec>,
     /// When its schedule starts it next: computed from it whenever the state of the group changes.
     pub next_start: Option<SystemTime>,
-    /// How late a due run may be before it counts as missed.
-    pub grace: Option<Duration>,
-    /// How often it reports while it runs.
-    pub heartbeat_interval: Option<Duration>,
-    /// Its group may be deleted when it was last pushed longer ago than this.
-    pub ttl: Option<Duration>,
 }
 
 impl Expectations {
     /// These, and of `others` those that are not set here.
     pub fn or(&self, others: &Self) -> Self {
         Self {
-            max_duration: self.max_duration.or(others.max_duration),
-            expected_interval: self.expected_interval.or(others.expected_interval),
+            amounts: self.amounts.or(&others.amounts),
             schedule: self.schedule.as_ref().or(others.schedule.as_ref()).cloned(),
             next_start: self.next_start.or(others.next_start),
-            grace: self.grace.or(others.grace),
-            heartbeat_interval: self.heartbeat_interval.or(others.heartbeat_interval),
-            ttl: self.ttl.or(others.ttl),
         }
     }
 }
@@ -311,53 +300,44 @@ pub(super) fn key_of_labels(mut labels: BTreeMap<String, String>) -> Result<Grou
     Ok(GroupingKey::new(job, labels?))
 }
 
-/// Expectations as JSON: an object of nanoseconds and the schedule as it was written, without what is not set. Fields of other versions are ignored.
+/// Expectations as JSON: the amounts by their keys (times in nanoseconds), the schedule as it was written, and when it
+/// starts the job next. What another version of jobmon expects is ignored.
 pub(super) mod expectations_as_json {
     use super::*;
 
     #[derive(Default, Serialize, Deserialize)]
     #[serde(default)]
-    struct Nanoseconds {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        max_duration: Option<i64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expected_interval: Option<i64>,
+    struct Stored {
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        amounts: BTreeMap<String, i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         schedule: Option<ScheduleSpec>,
         #[serde(skip_serializing_if = "Option::is_none")]
         next_start: Option<i64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        grace: Option<i64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        heartbeat_interval: Option<i64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ttl: Option<i64>,
     }
 
     pub fn serialize<S: serde::Serializer>(these: &Expectations, serializer: S) -> Result<S::Ok, S::Error> {
-        let nanoseconds = Nanoseconds {
-            max_duration: these.max_duration.map(nanos_of_duration),
-            expected_interval: these.expected_interval.map(nanos_of_duration),
-            schedule: these.schedule.clone(),
-            next_start: these.next_start.map(nanos_of),
-            grace: these.grace.map(nanos_of_duration),
-            heartbeat_interval: these.heartbeat_interval.map(nanos_of_duration),
-            ttl: these.ttl.map(nanos_of_duration),
-        };
-        nanoseconds.serialize(serializer)
+        let amounts = these.amounts.iter().map(|(expectation, amount)| {
+            let number = match amount {
+                Amount::Time(time) => nanos_of_duration(time),
+            };
+            (expectation.spec().key.to_owned(), number)
+        });
+        let next_start = these.next_start.map(nanos_of);
+        Stored { amounts: amounts.collect(), schedule: these.schedule.clone(), next_start }.serialize(serializer)
     }
 
     pub fn deserialize<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Expectations, D::Error> {
-        let nanoseconds = Nanoseconds::deserialize(deserializer)?;
-        Ok(Expectations {
-            max_duration: nanoseconds.max_duration.map(duration_of),
-            expected_interval: nanoseconds.expected_interval.map(duration_of),
-            schedule: nanoseconds.schedule,
-            next_start: nanoseconds.next_start.map(time_of),
-            grace: nanoseconds.grace.map(duration_of),
-            heartbeat_interval: nanoseconds.heartbeat_interval.map(duration_of),
-            ttl: nanoseconds.ttl.map(duration_of),
-        })
+        let stored = Stored::deserialize(deserializer)?;
+        let mut amounts = Amounts::default();
+        for expectation in Expectation::ALL {
+            let spec = expectation.spec();
+            let amount = stored.amounts.get(spec.key).map(|&number| match spec.range {
+                Range::Duration | Range::DurationOrZero => Amount::Time(duration_of(number)),
+            });
+            amounts.set(expectation, amount);
+        }
+        Ok(Expectations { amounts, schedule: stored.schedule, next_start: stored.next_start.map(time_of) })
     }
 }
 
@@ -444,18 +424,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_expects_outweighs_what_was_registered() {
-        let hour = Some(Duration::from_secs(3600));
-        let run = Expectations { max_duration: hour, ..Expectations::default() };
-        let registered = Expectations { max_duration: Some(Duration::ZERO), grace: hour, ..Expectations::default() };
-        assert_eq!(run.or(&registered), Expectations { max_duration: hour, grace: hour, ..Expectations::default() });
-    }
-
-    #[test]
     fn terms_survive_their_json() {
         let declaration = Declaration {
             expectations: Expectations {
-                max_duration: Some(Duration::from_millis(1500)),
+                amounts: Amounts::default().with_time(Expectation::MaxDuration, Duration::from_millis(1500)),
                 next_start: Some(at(5)),
                 ..Expectations::default()
             },

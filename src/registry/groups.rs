@@ -342,6 +342,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::expectation::{Amounts, Expectation};
     use crate::registry::group_state::ScheduleSpec;
     use crate::registry::schema;
     use crate::registry::testing::{at, key};
@@ -378,10 +379,12 @@ mod tests {
         for (outcome, count) in Outcome::ALL.into_iter().zip(1..) {
             state.counts.set(outcome, count);
         }
-        let expected = Expectations { grace: Some(Duration::from_secs(2)), ..Expectations::default() };
+        let amount = |what, time| Amounts::default().with_time(what, time);
+        let expected =
+            Expectations { amounts: amount(Expectation::Grace, Duration::from_secs(2)), ..Expectations::default() };
         let registered = Expectations {
             schedule: Some(ScheduleSpec { cron: "@daily".into(), zone: None }),
-            ttl: Some(Duration::from_nanos(1)),
+            amounts: amount(Expectation::Ttl, Duration::from_nanos(1)),
             ..Expectations::default()
         };
         state.expectations = expected.or(&registered);

@@ -2,6 +2,7 @@ use std::thread;
 
 use super::testing::{Temp, at, key, record, sink, soon, start};
 use super::*;
+use crate::expectation::{Amount, Amounts, Expectation};
 use crate::record::Outcome;
 
 const A: &str = "http://a:9091";
@@ -153,17 +154,19 @@ fn a_late_run_does_not_bring_back_what_was_cleared_or_unregistered() {
 fn registered_expectations_last_until_a_run_says_otherwise() {
     let temp = Temp::new();
     let mut registry = temp.registry();
-    let (hour, day) = (Some(Duration::from_secs(3600)), Some(Duration::from_secs(24 * 3600)));
-    let expecting = |max_duration, expected_interval| Declaration {
-        expectations: Expectations { max_duration, expected_interval, ..Expectations::default() },
-        ..to(&[A])
+    let [hour, day] = [1, 24].map(|hours| Some(Amount::Time(Duration::from_secs(hours * 3600))));
+    let expecting = |max_duration, expected_interval| {
+        let mut amounts = Amounts::default();
+        amounts.set(Expectation::MaxDuration, max_duration);
+        amounts.set(Expectation::ExpectedInterval, expected_interval);
+        Declaration { expectations: Expectations { amounts, ..Expectations::default() }, ..to(&[A]) }
     };
     let registered = registry.register(&key("backup"), &expecting(hour, day), at(0)).unwrap();
     assert_eq!((registered.state.seq, registered.state.last_run), (1, None));
     let run = |registry: &mut Registry, declaration: &Declaration| {
         let remembered = registry.remember(&record("backup", 100, Outcome::Success), declaration, at(110)).unwrap();
-        let expectations = remembered.group.state.expectations;
-        (expectations.max_duration, expectations.expected_interval)
+        let amounts = remembered.group.state.expectations.amounts;
+        (amounts.get(Expectation::MaxDuration), amounts.get(Expectation::ExpectedInterval))
     };
     assert_eq!(run(&mut registry, &to(&[A])), (hour, day));
     assert_eq!(run(&mut registry, &expecting(day, None)), (day, day));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::announce::{self, Announced};
 use super::{Run, settings};
 use crate::delivery::route::Route;
+use crate::expectation::Expectation;
 use crate::registry::{RunStart, StateDir, journal};
 use crate::supervise::{self, Heard, Listener, Moment, Start, Worker};
 use crate::{declaration, logging};
@@ -194,7 +195,8 @@ impl<'a> Reporter<'a> {
 
     fn plan(&mut self, is_told: bool) {
         let again = (!is_told).then(|| (self.announce_again_after(), Step::Announce));
-        let heartbeat = self.run.config.report.heartbeat.map(|interval| (interval, Step::Heartbeat));
+        let heartbeat = self.run.config.expectations.amounts.time(Expectation::HeartbeatInterval);
+        let heartbeat = heartbeat.map(|interval| (interval, Step::Heartbeat));
         // A heartbeat tells what is still pending of the start, too.
         let next = if self.announced.is_known { heartbeat.or(again) } else { again.or(heartbeat) };
         self.next = next.map(|(after, step)| (Moment::now().after(after), step));

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use jobmon::delivery::families::{Content, Write};
+use jobmon::expectation::{Amount, Amounts, Expectation};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::metrics::families::ScriptFamily;
 use jobmon::record::{Outcome, RunRecord};
@@ -73,18 +74,14 @@ fn records() -> impl Strategy<Value = RunRecord> {
 }
 
 fn expectations() -> impl Strategy<Value = Expectations> {
-    let some = || proptest::option::of(durations());
-    (some(), some(), proptest::option::of(times()), some(), some(), some()).prop_map(
-        |(max_duration, expected_interval, next_start, grace, heartbeat_interval, ttl)| Expectations {
-            max_duration,
-            expected_interval,
-            schedule: None,
-            next_start,
-            grace,
-            heartbeat_interval,
-            ttl,
-        },
-    )
+    let amounts = proptest::collection::vec(proptest::option::of(durations()), Expectation::ALL.len());
+    (amounts, proptest::option::of(times())).prop_map(|(times, next_start)| {
+        let mut amounts = Amounts::default();
+        for (expectation, time) in Expectation::ALL.into_iter().zip(times) {
+            amounts.set(expectation, time.map(Amount::Time));
+        }
+        Expectations { amounts, schedule: None, next_start }
+    })
 }
 
 /// Checks the text line by line and returns the names of its families.

@@ -11,6 +11,7 @@ use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, System
 use crate::commands::session::demand_gateway;
 use crate::config::{self, Config, SecretSource, Setting};
 use crate::declaration::{self, Strictness};
+use crate::expectation::Expectation;
 use crate::generate::{alertmanager, nginx, scrape, systemd};
 use crate::naming;
 use crate::schedule::{Schedule, Zone};
@@ -23,17 +24,11 @@ const TOKEN_FILE: &str = "/etc/prometheus/jobmon-token";
 const AS_SCHEDULED: &str = "The --schedule. A time that the clock jumps over is left out by systemd.";
 
 /// Settings of `jobmon run` that `generate systemd` takes as flags and passes on.
-const OF_THE_JOB: [Setting; 9] = [
-    Setting::Job,
-    Setting::Instance,
-    Setting::Scope,
-    Setting::Labels,
-    Setting::MaxDuration,
-    Setting::ExpectEvery,
-    Setting::Schedule,
-    Setting::Timezone,
-    Setting::Grace,
-];
+fn of_the_job() -> Vec<Setting> {
+    let expected = Expectation::ALL.map(Setting::Expected).into_iter();
+    let key = [Setting::Job, Setting::Instance, Setting::Scope, Setting::Labels].into_iter();
+    key.chain(expected).chain([Setting::Schedule, Setting::Timezone]).collect()
+}
 
 /// Those that `jobmon flush` and `jobmon clear` need as well.
 const OF_THE_GATEWAYS: [Setting; 10] = [
@@ -168,7 +163,7 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
     let options = systemd::Options {
         name,
         jobmon: args.jobmon.clone(),
-        arguments: passed_on(&OF_THE_JOB, flags, config)?,
+        arguments: passed_on(&of_the_job(), flags, config)?,
         gateways: passed_on(&OF_THE_GATEWAYS, flags, config)?,
         command: args.command.clone(),
         on_calendar,

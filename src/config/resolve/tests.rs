@@ -382,7 +382,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC{0,12}", flag in 0..46_usize) {
+    fn no_text_makes_it_panic(text in "\\PC{0,12}", flag in 0..crate::config::setting::SPECS.len()) {
         let spec = &crate::config::setting::SPECS[flag];
         let mut layers = Layers::default();
         let entry = |origin| Entry { setting: spec.setting, raw: Raw::Text(text.clone().into()), origin };

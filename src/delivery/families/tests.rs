@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::expectation::{Amounts, Expectation};
 use crate::registry::Expectations;
 use crate::registry::group_state::Arrival;
 use crate::registry::testing::{at, record};
@@ -79,19 +80,17 @@ fn a_finished_run_is_told_in_full() {
 #[test]
 fn what_is_configured_is_told_and_nothing_else() {
     let mut state = after(Past::Known, &[]);
-    state.expectations = Expectations {
-        max_duration: Some(Duration::from_millis(1500)),
-        expected_interval: Some(Duration::from_secs(86400)),
-        schedule: None,
-        next_start: Some(at(7)),
-        grace: Some(Duration::from_secs(300)),
-        heartbeat_interval: Some(Duration::from_secs(30)),
-        ttl: Some(Duration::ZERO),
-    };
+    let amounts = Amounts::default()
+        .with_time(Expectation::MaxDuration, Duration::from_millis(1500))
+        .with_time(Expectation::ExpectedInterval, Duration::from_secs(86400))
+        .with_time(Expectation::Grace, Duration::from_secs(300))
+        .with_time(Expectation::HeartbeatInterval, Duration::from_secs(30))
+        .with_time(Expectation::Ttl, Duration::ZERO);
+    state.expectations = Expectations { amounts, schedule: None, next_start: Some(at(7)) };
     let expected = [
+        "script_next_start_timestamp_seconds 1790000007",
         "script_max_duration_seconds 1.5",
         "script_expected_interval_seconds 86400",
-        "script_next_start_timestamp_seconds 1790000007",
         "script_grace_seconds 300",
         "script_heartbeat_interval_seconds 30",
         "script_ttl_seconds 0",

@@ -1,8 +1,10 @@
 //! Rules about jobs.
 
 use super::{Hold, Options, Rule, Severity, quoted, selector};
+use crate::expectation::Expectation;
 use crate::generate::{GATEWAY_JOB, GATEWAY_LABEL};
 use crate::grouping::GroupingKey;
+use crate::metrics::families::ScriptFamily;
 
 /// Who an alert is about. A group of `--scope service` has no instance.
 const WHO: &str = "{{ $labels.script_name }}{{ with $labels.instance }} on {{ . }}{{ end }}";
@@ -10,21 +12,16 @@ const WHO: &str = "{{ $labels.script_name }}{{ with $labels.instance }} on {{ . 
 /// How late a due run may be where no grace is configured: cron, a splay and the push take their time.
 const DEFAULT_GRACE: u32 = 300;
 
-/// Gauges of a group whose newest copy is recorded, in the order of the metric contract.
-const GAUGES: [&str; 13] = [
-    "script_running",
-    "script_start_timestamp_seconds",
-    "script_exit_code",
-    "script_result",
-    "script_last_success_timestamp_seconds",
-    "script_last_failure_timestamp_seconds",
-    "script_consecutive_failures",
-    "script_max_duration_seconds",
-    "script_expected_interval_seconds",
-    "script_next_start_timestamp_seconds",
-    "script_grace_seconds",
-    "script_heartbeat_interval_seconds",
-    "script_ttl_seconds",
+/// Gauges of a group whose newest copy is recorded, beside those of what is expected.
+const GAUGES: [ScriptFamily; 8] = [
+    ScriptFamily::Running,
+    ScriptFamily::StartTimestamp,
+    ScriptFamily::ExitCode,
+    ScriptFamily::Result,
+    ScriptFamily::LastSuccess,
+    ScriptFamily::LastFailure,
+    ScriptFamily::ConsecutiveFailures,
+    ScriptFamily::NextStart,
 ];
 
 /// How long a copy counts after it was seen last: a stand-in's copy goes as soon as its home has the state, and Prometheus
@@ -49,9 +46,10 @@ pub(super) fn newest(options: &Options) -> Vec<Rule> {
     let pushed =
         Rule::record("script:push_time_seconds:newest", format!("max without ({GATEWAY_LABEL}) ({pushes} > 0)"))
             .comment("0 is no time: such a group only remembers that a push was refused.");
-    let gauges = GAUGES.iter().map(|metric| newest(metric, "unless"));
-    let durations = newest("script_run_duration_seconds_total", "unless");
-    let runs = newest("script_runs_total", "unless ignoring (result)");
+    let expected = Expectation::ALL.map(ScriptFamily::Expected);
+    let gauges = GAUGES.into_iter().chain(expected).map(|family| newest(family.name(), "unless"));
+    let durations = newest(ScriptFamily::RunDuration.name(), "unless");
+    let runs = newest(ScriptFamily::Runs.name(), "unless ignoring (result)");
     std::iter::once(pushed).chain(gauges).chain([durations, runs]).collect()
 }
 
