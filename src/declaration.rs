@@ -90,7 +90,7 @@ pub fn expectations(config: &Config, schedule: Option<ScheduleSpec>) -> Expectat
 }
 
 /// What a run or a registration brings along for its group.
-pub fn terms(config: &Config, expectations: Expectations, route: &Route, now: SystemTime) -> Declaration {
+pub fn declare(config: &Config, expectations: Expectations, route: &Route, now: SystemTime) -> Declaration {
     let seed = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     Declaration {
         expectations,

@@ -20,7 +20,7 @@ pub enum DoctorFormat {
 /// Configuration, registry, gateways, and with --prometheus the server that scrapes them and its Alertmanagers, in this
 /// order. What it reads it leaves as it is; only --fix changes something.
 ///
-/// JSON: an object with "version" (1), "verdict" ("fine", "warning" or "broken"), "healing" (with --fix: objects with
+/// JSON: an object with "version" (1), "verdict" ("fine", "warning" or "broken"), "fixes" (with --fix: objects with
 /// "step", "done" and "outcome") and "findings": objects with "area" ("configuration", "registry", "gateway",
 /// "prometheus", "alertmanager"), "subject" (a directory, a URL or null), "check" (a name that stays the same from
 /// version to version), "severity" (as the verdict), "what" and "next_step" (null where there is nothing to do).
@@ -36,7 +36,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
 
-    /// Heal what can be healed, and check again
+    /// Fix what can be fixed, and check again
     ///
     /// Deletes what disables a gateway for everybody and empty groups of this host, counts runs that wait in the
     /// journal, sends what is owed, and takes the state directory away from others. It says each step before it takes

@@ -181,13 +181,13 @@ fn carry_out(
         line += &format!(", could not delete {failed}");
     }
     super::print(&format!("{line}\n"), ExitCode::SUCCESS);
-    let healed =
-        !plan.deletions.iter().any(|group| group.is_poison()) || is_healed(driver, (url, client), timeouts.request);
-    failed == 0 && healed
+    let is_repaired =
+        !plan.deletions.iter().any(|group| group.is_poison()) || is_repaired(driver, (url, client), timeouts.request);
+    failed == 0 && is_repaired
 }
 
 /// Whether a gateway that was disabled answers scrapes again, which is when it takes pushes again.
-fn is_healed(driver: &Driver, (url, client): (&str, &Client), request_timeout: Duration) -> bool {
+fn is_repaired(driver: &Driver, (url, client): (&str, &Client), request_timeout: Duration) -> bool {
     match driver.block_on(client.check_scrape(Instant::now() + request_timeout)) {
         Ok(()) => {
             super::print(&format!("{url}: takes pushes and scrapes again\n"), ExitCode::SUCCESS);

@@ -46,7 +46,7 @@ pub fn run(args: &PushArgs, config: &Config) -> Result<ExitCode> {
     }
     let mut session = DeliverySession::open(config)?;
     let (key, now) = (&config.grouping_key, SystemTime::now());
-    let declaration = declaration::terms(config, Expectations::default(), &declaration::route(config), now);
+    let declaration = declaration::declare(config, Expectations::default(), &declaration::route(config), now);
     session.registry().push(key, &metrics.to_text(&[]), args.replace, &declaration, now)?;
     let deliveries = session.with_reconciler(async |reconciler, deadline| reconciler.deliver(key, deadline).await)?;
     Ok(report_deliveries(&deliveries, "kept here and owed there"))

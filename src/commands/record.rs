@@ -112,7 +112,7 @@ fn record(config: &Config, facts: Facts) -> Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let declared =
-        declaration::terms(config, declaration::expectations(config, schedule), &declaration::route(config), now);
+        declaration::declare(config, declaration::expectations(config, schedule), &declaration::route(config), now);
     let started_at = facts.ended_at.checked_sub(facts.duration).unwrap_or(SystemTime::UNIX_EPOCH);
     let key = &config.grouping_key;
     let record = RunRecord {

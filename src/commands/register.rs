@@ -33,7 +33,7 @@ fn expected(config: &Config) -> Result<Declaration, UsageError> {
             config.grouping_key.script_name()
         )));
     }
-    Ok(declaration::terms(config, expectations, &declaration::route(config), SystemTime::now()))
+    Ok(declaration::declare(config, expectations, &declaration::route(config), SystemTime::now()))
 }
 
 /// Forgets a job and deletes its group wherever it is, or owes the deletion.

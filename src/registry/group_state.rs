@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_survive_their_json() {
+    fn declarations_survive_their_json() {
         let declaration = Declaration {
             expectations: Expectations {
                 amounts: Amounts::default().with_time(Expectation::MaxDuration, Duration::from_millis(1500)),

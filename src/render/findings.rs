@@ -9,7 +9,7 @@ const WIDTH: usize = 80;
 
 /// What is about to be done.
 pub fn plan(fixes: &[Fix]) -> String {
-    let mut text = "To heal:\n".to_owned();
+    let mut text = "To fix:\n".to_owned();
     for fix in fixes {
         text += &wrapped("  - ", 4, &fix.to_string());
     }
@@ -20,7 +20,7 @@ pub fn plan(fixes: &[Fix]) -> String {
 pub fn text(fixes: &[AppliedFix], findings: &[Finding]) -> String {
     let mut text = String::new();
     if !fixes.is_empty() {
-        text += "Healing:\n";
+        text += "Fixing:\n";
         for fix in fixes {
             let mark = if fix.done { "  done    " } else { "  FAILED  " };
             text += &wrapped(mark, 10, &format!("{}: {}", fix.step, fix.outcome));
@@ -69,7 +69,7 @@ fn summary(findings: &[Finding]) -> String {
 pub fn json(fixes: Option<&[AppliedFix]>, findings: &[Finding]) -> String {
     let mut document = serde_json::json!({ "version": 1, "verdict": verdict(findings), "findings": findings });
     if let Some(fixes) = fixes {
-        document["healing"] = serde_json::json!(fixes);
+        document["fixes"] = serde_json::json!(fixes);
     }
     format!("{document:#}\n")
 }
@@ -151,6 +151,6 @@ mod tests {
             }],
         });
         assert_eq!(document, expected);
-        assert!(json(Some(&[]), &[]).contains("\"healing\": []"));
+        assert!(json(Some(&[]), &[]).contains("\"fixes\": []"));
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn declaration_of(config: &Config, route: &Route, now: SystemTime) ->
             None
         }
     };
-    declaration::terms(config, declaration::expectations(config, schedule), route, now)
+    declaration::declare(config, declaration::expectations(config, schedule), route, now)
 }
 
 /// How much of the history is kept.

@@ -31,7 +31,7 @@ fn clear(gateway: &Pushgateway, selectors: &[&str]) -> String {
     Jobmon::new().run(&arguments).quietly(0).stdout()
 }
 
-/// "DELETE /metrics/job/X deletes one exact group and not the job's" is what this command is there to mend.
+/// "DELETE /metrics/job/X deletes one exact group and not the job's" is what this command is there to fix.
 #[test]
 fn clearing_a_job_removes_its_sub_groups_and_nothing_else() {
     let gateway = with(&[

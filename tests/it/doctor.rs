@@ -76,16 +76,16 @@ fn check_words(text: &[u8]) -> String {
     text
 }
 
-/// Heals, says so, and finds exactly these afterwards.
+/// Fixes, says so, and finds exactly these afterwards.
 #[track_caller]
-fn heal(sandbox: &Sandbox, arguments: &[&str], steps: &[&str], expected: &[Expected<'_>]) {
+fn fix(sandbox: &Sandbox, arguments: &[&str], steps: &[&str], expected: &[Expected<'_>]) {
     let run = doctor(sandbox, arguments).arg("--fix").arg("--format").arg("json");
     let output = run.code(code(expected)).any_stdout().run();
     compare(&output.stdout, expected);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let healing = document["healing"].as_array().expect("an array");
-    let taken: Vec<String> = healing.iter().map(|step| format!("{} {}", step["step"], step["outcome"])).collect();
-    assert!(healing.iter().all(|step| step["done"] == true), "{taken:#?}");
+    let fixes = document["fixes"].as_array().expect("an array");
+    let taken: Vec<String> = fixes.iter().map(|step| format!("{} {}", step["step"], step["outcome"])).collect();
+    assert!(fixes.iter().all(|step| step["done"] == true), "{taken:#?}");
     assert_eq!(taken.len(), steps.len(), "{taken:#?}");
     for (taken, part) in taken.iter().zip(steps) {
         assert!(taken.contains(part), "{taken:?} does not contain {part:?}");
@@ -135,7 +135,7 @@ fn a_gateway_that_is_down_and_what_it_is_owed() {
     let path = format!("/metrics/job/script_monitor/instance/{host}/script_name/backup");
     assert_eq!(gateway.put(&path, "m 1 1\n"), 400);
     check(&sandbox, &["-g", &url], &[owed, ("gateway", "ghosts", "warning", "script_name=\"backup\"")]);
-    heal(&sandbox, &["-g", &url], &["empty groups", "nothing is owed"], &[]);
+    fix(&sandbox, &["-g", &url], &["empty groups", "nothing is owed"], &[]);
     let labels = [("job", "script_monitor"), ("instance", host.as_str()), ("script_name", "backup")];
     assert_eq!(gateway.value(&labels, "script_result"), Some(1.0));
 }
@@ -169,7 +169,7 @@ fn poisoned(poison: &[(&str, u16)], culprit: &str) {
     check(&sandbox, &["-g", &url], &[owed, broken]);
     check(&sandbox, &["-g", &url], &[owed, (broken.0, broken.1, broken.2, culprit)]);
     // The refused push of the job left an empty group behind.
-    heal(&sandbox, &["-g", &url], &["it takes pushes again", "deleted 1", "sent 1, nothing is owed"], &[]);
+    fix(&sandbox, &["-g", &url], &["it takes pushes again", "deleted 1", "sent 1, nothing is owed"], &[]);
     assert_eq!(gateway.scrape().status, 200);
     let names: Vec<_> = gateway.keys().into_iter().filter_map(|mut key| key.remove("script_name")).collect();
     assert_eq!(names, ["backup"]);
@@ -204,7 +204,7 @@ fn a_gateway_set_up_against_its_users() {
     gateway.restart();
     let restarted = ("gateway", "restarted", "warning", "was restarted since this host last asked it");
     check(&sandbox, &["-g", &url], &[restarted, unchecked, forgetful]);
-    heal(&sandbox, &["-g", &url], &["sent 1, nothing is owed"], &[unchecked, forgetful]);
+    fix(&sandbox, &["-g", &url], &["sent 1, nothing is owed"], &[unchecked, forgetful]);
     assert_eq!(gateway.keys().len(), 1);
 }
 
@@ -287,13 +287,13 @@ fn a_state_directory_that_cannot_be_used() {
     set_mode(&sandbox.state(), 0o500);
     let expected = [("registry", "state-directory", "broken", "cannot be written to (Permission denied): no run is")];
     compare(&bound_doctor(&sandbox, &arguments).code(2).any_stdout().run().stdout, &expected);
-    let healed = bound_doctor(&sandbox, &arguments).arg("--fix").stdout_contains("chmod 700").run();
-    compare(&healed.stdout, &[]);
+    let fixed = bound_doctor(&sandbox, &arguments).arg("--fix").stdout_contains("chmod 700").run();
+    compare(&fixed.stdout, &[]);
 
     set_mode(&sandbox.state(), 0o777);
     let expected = [("registry", "state-directory", "warning", "others may write to it (mode 777)")];
     check(&sandbox, &["-g", &url], &expected);
-    heal(&sandbox, &["-g", &url], &["chmod 700"], &[]);
+    fix(&sandbox, &["-g", &url], &["chmod 700"], &[]);
 
     let file = sandbox.write("file", "");
     let expected = [("registry", "state-directory", "broken", "not a directory")];
@@ -312,7 +312,7 @@ fn a_registry_that_is_newer_damaged_or_set_aside() {
     let registry = sandbox.state().join("registry.db");
     set_mode(&registry, 0o644);
     check(&sandbox, &["-g", &url], &[("registry", "state-directory", "warning", "others may read registry.db")]);
-    heal(&sandbox, &["-g", &url], &["chmod 600"], &[]);
+    fix(&sandbox, &["-g", &url], &["chmod 600"], &[]);
 
     sql(&sandbox, "PRAGMA user_version = 99");
     check(&sandbox, &["-g", &url], &[("registry", "database", "broken", "upgrade this jobmon")]);
@@ -322,7 +322,7 @@ fn a_registry_that_is_newer_damaged_or_set_aside() {
     let output = doctor(&sandbox, &["-g", &url, "--format", "json"]).code(2).any_stdout().run();
     compare(&output.stdout, &[aside, ("registry", "database", "broken", "set aside as")]);
     check(&sandbox, &["-g", &url], &[aside]);
-    heal(&sandbox, &["-g", &url], &[], &[aside]);
+    fix(&sandbox, &["-g", &url], &[], &[aside]);
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn a_run_whose_jobmon_was_killed() {
     }
     assert_eq!(job.wait().ending, Ending::Signal(libc::SIGKILL));
     check(&sandbox, &["-g", &url], &[("registry", "journal", "warning", "1 run is not in the history yet")]);
-    heal(&sandbox, &["-g", &url], &["counted 1", "nothing is owed"], &[]);
+    fix(&sandbox, &["-g", &url], &["counted 1", "nothing is owed"], &[]);
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let labels = [("job", "script_monitor"), ("instance", host.as_str()), ("script_name", "long")];
     assert_eq!(gateway.value(&labels, "script_exit_code"), Some(255.0));

@@ -1,4 +1,4 @@
-//! A gateway that one bad push has disabled for everybody: who is to blame, and how it is healed.
+//! A gateway that one bad push has disabled for everybody: who is to blame, and how it is repaired.
 
 use jobmon::sinks::pushgateway::{Answer, ComplaintKind, GroupLookup, Poison, RawKey, ReadError};
 
@@ -21,7 +21,7 @@ fn scrape_poison(caller: &Caller) -> Poison {
     }
 }
 
-fn heals(gateway: &Pushgateway, caller: &Caller, raw: &RawKey) {
+fn repairs(gateway: &Pushgateway, caller: &Caller, raw: &RawKey) {
     assert_eq!(caller.delete_raw(raw), Answer::Delivered { checked: false });
     eventually(PATIENCE, "the gateway to be well again", || (gateway.scrape().status == 200).then_some(()));
     assert_eq!(caller.check_scrape(), Ok(()));
@@ -50,7 +50,7 @@ fn invalid_utf8_is_named_and_deleted_by_its_raw_bytes() {
 
     let keys = poison.complaints[0].candidate_keys();
     assert_eq!(keys[0], RawKey::new([("job", &b"bad"[..]), ("name", b"\xff\"\n")]));
-    heals(&gateway, &caller, &keys[0]);
+    repairs(&gateway, &caller, &keys[0]);
 }
 
 /// "the *instance twin*: group `{job=t}` exists and somebody pushes `{job=t,instance=""}`"
@@ -75,7 +75,7 @@ fn an_instance_twin_is_named_and_deleted() {
 
         let twin = RawKey::new([("job", "t"), ("instance", "")]);
         assert!(scrape_poison(&caller).complaints[0].candidate_keys().contains(&twin));
-        heals(&gateway, &caller, &twin);
+        repairs(&gateway, &caller, &twin);
         assert!(gateway.group(&[("job", "t")]).is_some(), "the older one stays");
     }
 }

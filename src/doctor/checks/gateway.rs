@@ -76,7 +76,7 @@ pub fn findings(gateway: &ObservedGateway) -> Vec<Finding> {
         found.push(place.broken(
             "secrets",
             reason,
-            "mend that file or setting; \"jobmon config\" says where it is named",
+            "fix that file or setting; \"jobmon config\" says where it is named",
         ));
         return found;
     }
@@ -132,7 +132,7 @@ pub fn findings(gateway: &ObservedGateway) -> Vec<Finding> {
         Some(Err(reason)) => found.push(place.warning(
             "samples",
             format!("what it holds cannot be read: {reason}"),
-            "let this host read /api/v1/metrics there: clearing and healing need it",
+            "let this host read /api/v1/metrics there: \"jobmon clear\" and --fix need it",
         )),
         None => {}
     }

@@ -246,7 +246,7 @@ fn registry(host: &ObservedHost, now: SystemTime) -> Vec<Finding> {
                 RegistryError::Busy(_) => "see who holds it: fuser -v registry.db in that directory",
                 RegistryError::Full(_) => "make room on that disk; results wait in the journal",
                 RegistryError::Newer { .. } => "upgrade this jobmon; results wait in the journal until then",
-                RegistryError::Unavailable(_) => "mend its permissions or the file system; results wait in the journal",
+                RegistryError::Unavailable(_) => "fix its permissions or the file system; results wait in the journal",
             };
             found.push(place.broken("database", error.to_string(), next));
             return found;
@@ -318,7 +318,7 @@ fn undelivered(place: &Place, undelivered: &[UndeliveredGroup], now: SystemTime)
         let reason = reason.map_or_else(|| "not tried yet".to_owned(), one_line);
         let names = list(undelivered.iter().map(|group| &group.group));
         let what = format!("{groups} owed to {destination}, the oldest since {}: {reason}; {names}", ago(since, now));
-        place.warning(CHECK, what, "mend that gateway; then \"jobmon flush\" or \"jobmon doctor --fix\" sends them")
+        place.warning(CHECK, what, "fix that gateway; then \"jobmon flush\" or \"jobmon doctor --fix\" sends them")
     };
     by_destination.into_iter().map(describe).collect()
 }

@@ -26,7 +26,7 @@ pub(super) async fn collect(
 ) -> Result<ObservedPrometheus, Box<Finding>> {
     let client = PrometheusClient::new(address.clone(), clients.tls()).map_err(|error| {
         let place = Place::at(Area::Prometheus, address.url());
-        Box::new(place.broken("secrets", error.to_string(), "mend that file or setting"))
+        Box::new(place.broken("secrets", error.to_string(), "fix that file or setting"))
     })?;
     let own = own.iter().filter(|own| own.delivered && gateways.contains(&own.gateway)).cloned().collect();
     let readiness =

@@ -278,7 +278,7 @@ impl Forwarder {
                 Ok(length) => left -= length,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EINVAL) => self.splices = false,
-                Err(error) => self.mend(error)?,
+                Err(error) => self.recover(error)?,
             }
         }
         Ok(())
@@ -303,14 +303,14 @@ impl Forwarder {
             match written {
                 Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.mend(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?,
+                Err(error) => self.recover(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?,
             }
         }
         Ok(())
     }
 
     /// After a failed write: another attempt is worth while, or else nobody reads.
-    fn mend(&mut self, error: Errno) -> Result<(), Gone> {
+    fn recover(&mut self, error: Errno) -> Result<(), Gone> {
         match (&self.target, error) {
             (Target::Out, Errno::EAGAIN) => {
                 self.wait_for_reader();
@@ -376,7 +376,7 @@ impl Forwarder {
                 Ok(0) => return Ok(()),
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::EINVAL) => copies = true,
-                Err(error) => self.mend(error)?,
+                Err(error) => self.recover(error)?,
             }
         }
     }
