@@ -45,6 +45,8 @@ pub use signal::{by_name as signal_number, name as signal_name};
 
 use crate::expectation::Amounts;
 use crate::grouping::GroupingKey;
+use crate::text::Warning;
+use crate::text::without_controls;
 
 /// Everything that is configured, with defaults filled in.
 #[derive(Clone, Debug)]
@@ -65,12 +67,12 @@ pub struct Config {
     pub report: Report,
     /// What is expected of the job.
     pub expectations: Expectations,
-    /// Limits of the run.
-    pub limits: Limits,
+    /// LimitSettings of the run.
+    pub limits: LimitSettings,
     /// Exit codes that count as success, sorted.
     pub success_codes: Vec<u8>,
     /// What happens to the job's output.
-    pub output: Output,
+    pub output: OutputSettings,
     /// What is kept on this host.
     pub storage: Storage,
     /// The file that `--config` or `JOBMON_CONFIG` name.
@@ -197,9 +199,9 @@ pub struct Expectations {
     pub timezone: Option<String>,
 }
 
-/// Limits of a run.
+/// LimitSettings of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LimitSettings {
     /// After this time the job is ended.
     pub timeout: Option<Duration>,
     /// Number of the signal that does it first.
@@ -231,7 +233,7 @@ pub enum Lock {
 
 /// What happens to the output of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
+pub struct OutputSettings {
     /// Keep this many bytes of its end.
     pub tail: Option<u64>,
     /// Pass it on only if the run was not a success.
@@ -250,24 +252,6 @@ pub struct Storage {
     pub history_max_runs: Option<u64>,
 }
 
-/// Something that is wrong outside the command line: one line for people, without secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning(String);
-
-impl Warning {
-    /// A warning; control characters cannot forge another line.
-    pub fn new(text: impl Into<String>) -> Self {
-        let text: String = text.into();
-        Self(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Something that is wrong on the command line: one line that says what, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(String);
@@ -275,7 +259,7 @@ pub struct UsageError(String);
 impl UsageError {
     /// Bad usage; control characters cannot forge another line.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Warning::new(text).0)
+        Self(without_controls(&text.into()))
     }
 }
 

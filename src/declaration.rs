@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
-use crate::config::{self, Config, Origin, Setting, UsageError, Warning};
+use crate::config::{self, Config, Origin, Setting, UsageError};
 use crate::delivery::route::Route;
 use crate::destination::Sink;
 use crate::registry::{Declaration, Expectations, ScheduleSpec};
 use crate::schedule::{Schedule, Zone};
+use crate::text::Warning;
 
 /// Whose bad values are bad usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,6 +47,7 @@ use self::store::{Durability, Store};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::record::{RunId, RunRecord};
+use crate::text::Warning;
 
 pub use self::group_state::{
     Declaration, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts, ScheduleSpec,
@@ -59,22 +60,6 @@ pub use self::replicas::{
 };
 pub use self::sink_health::{RestartCheck, SinkHealth};
 pub use self::state_dir::StateDir;
-
-/// Something that was found wrong and does not stop the work; a line for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning(String);
-
-impl Warning {
-    fn new(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Why the registry cannot be used now. Nothing was changed; a run's result belongs into its journal file then.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct FileContent {
     /// All of the file.
     pub bytes: Vec<u8>,
     /// Its permission bits.
@@ -53,7 +53,7 @@ pub fn open(path: &Path) -> Result<File, FileError> {
 ///
 /// # Errors
 /// As [`open`], or that the file is larger.
-pub fn read(path: &Path, most: u64) -> Result<Content, FileError> {
+pub fn read(path: &Path, most: u64) -> Result<FileContent, FileError> {
     let error = |reason| FileError { path: path.to_owned(), reason };
     let file = open(path)?;
     let io = |io| error(Reason::Io(io));
@@ -63,7 +63,7 @@ pub fn read(path: &Path, most: u64) -> Result<Content, FileError> {
     if bytes.len() as u64 > most {
         return Err(error(Reason::LargerThan(most)));
     }
-    Ok(Content { bytes, mode })
+    Ok(FileContent { bytes, mode })
 }
 
 /// Reads a regular file of at most so many bytes of UTF-8; with its permission bits.
@@ -71,7 +71,7 @@ pub fn read(path: &Path, most: u64) -> Result<Content, FileError> {
 /// # Errors
 /// As [`read`], or in which line it is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> Result<(String, u32), FileError> {
-    let Content { bytes, mode } = read(path, most)?;
+    let FileContent { bytes, mode } = read(path, most)?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok((text, mode)),
         Err(error) => {

@@ -87,7 +87,7 @@ fn lock_request(config: &Config) -> Option<LockRequest> {
 }
 
 fn output(config: &Config) -> Output {
-    let config::Output { tail, quiet } = config.output;
+    let config::OutputSettings { tail, quiet } = config.output;
     if tail.is_none() && !quiet {
         return Output::default();
     }

@@ -1,8 +1,31 @@
-//! How single values look to a person: durations, ages, moments, sizes, numbers of things, text on one line.
+//! How single values look to a person: durations, ages, moments, sizes, numbers of things, text on one line, warnings.
 //!
 //! Pure: values in, text out; tables are [`crate::render`]'s.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
+
+/// Something that is wrong and does not stop the work: one line for people, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(String);
+
+impl Warning {
+    /// A warning; control characters cannot forge another line.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(without_controls(&text.into()))
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The same text, with U+FFFD instead of control characters.
+pub fn without_controls(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
 
 /// A duration in one or two units, as short as a table wants it: `0.25s`, `12.5s`, `3m07s`, `2h05m`, `4d03h`.
 pub fn duration(duration: Duration) -> String {

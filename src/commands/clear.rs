@@ -14,7 +14,7 @@ use crate::cli::janitor::{ClearArgs, SortBy};
 use crate::config::{Config, UsageError};
 use crate::delivery::Clients;
 use crate::janitor::apply::{Event, Tally, Timeouts, apply};
-use crate::janitor::plan::{Plan, Policy, plan};
+use crate::janitor::plan::{DeletionPlan, Policy, plan};
 use crate::janitor::reading::Reading;
 use crate::render::listing::{Listing, Total};
 use crate::sinks::pushgateway::{Client, ReadError};
@@ -37,7 +37,7 @@ pub fn run(args: &ClearArgs, config: &Config) -> Result<ExitCode> {
     let readings = read_all(&driver, &mut clients, config);
     let complete = readings.len() == config.gateways.len();
     let now = SystemTime::now();
-    let plans: Vec<(&str, Plan<'_>)> = readings
+    let plans: Vec<(&str, DeletionPlan<'_>)> = readings
         .iter()
         .map(|(url, reading)| (url.as_str(), plan(&reading.groups, &policy, reading.now(now))))
         .collect();
@@ -80,7 +80,7 @@ fn policy(args: &ClearArgs) -> Result<Policy, UsageError> {
 }
 
 /// The plans as a person reads them.
-fn shown(readings: &[(String, Reading)], plans: &[(&str, Plan<'_>)], dry_run: bool, now: SystemTime) -> String {
+fn shown(readings: &[(String, Reading)], plans: &[(&str, DeletionPlan<'_>)], dry_run: bool, now: SystemTime) -> String {
     let mut listing = Listing { now, rows: Vec::new(), totals: Vec::new() };
     for ((url, reading), (_, plan)) in readings.iter().zip(plans) {
         listing.totals.push(Total::new(url, reading, &plan.deletions));
@@ -104,7 +104,7 @@ fn shown(readings: &[(String, Reading)], plans: &[(&str, Plan<'_>)], dry_run: bo
     text
 }
 
-fn near_miss(plan: &Plan<'_>) -> String {
+fn near_miss(plan: &DeletionPlan<'_>) -> String {
     match plan.nearly {
         0 => String::new(),
         nearly => format!("; {} these labels and more: name those too, with -l", has(nearly)),
@@ -139,7 +139,7 @@ fn agreed(planned: usize) -> bool {
 fn carry_out(
     driver: &Driver,
     (url, client): (&str, &Client),
-    plan: &Plan<'_>,
+    plan: &DeletionPlan<'_>,
     policy: &Policy,
     request_timeout: Duration,
     cleared: &mut Cleared,

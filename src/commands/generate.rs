@@ -42,7 +42,7 @@ fn text(what: &Generate, flags: &Flags) -> Result<String> {
             RecipeLanguage::Python => recipe::Language::Python,
         })),
         Generate::Dashboard(args) => {
-            Ok(dashboard::render(&dashboard::Options { title: args.title.clone(), job: args.job.clone() }))
+            Ok(dashboard::render(&dashboard::DashboardOptions { title: args.title.clone(), job: args.job.clone() }))
         }
         Generate::Rules(args) => rules(args, flags),
         Generate::ScrapeConfig(args) => site::scrape_config(args, &configured(flags)?),
@@ -59,7 +59,7 @@ fn configured(flags: &Flags) -> Result<Config> {
 
 fn rules(args: &RulesArgs, flags: &Flags) -> Result<String> {
     let per_job = if args.per_job { registered(&args.jobs, &configured(flags)?)? } else { Vec::new() };
-    Ok(rules::render(&rules::Options {
+    Ok(rules::render(&rules::RuleOptions {
         jobs: args.jobs.clone(),
         severities: severities(&args.severities),
         runbook_url: args.runbook_url.clone(),

@@ -11,6 +11,7 @@
 //! lock = true
 //! ```
 
+use crate::text::Warning;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -18,7 +19,6 @@ use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Warning;
 use super::layer::{Entry, Origin, Raw};
 use super::setting::{InFile, SPECS, Setting, near_miss};
 

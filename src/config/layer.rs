@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::OTHER_VARIABLES;
 use super::secret::MASK;
 use super::setting::{Flag, SPECS, Setting, near_miss};
-use super::{OTHER_VARIABLES, Warning};
 use crate::cli::Flags;
+use crate::text::Warning;
 
 /// Where a value comes from, from the weakest to the strongest.
 #[derive(Clone, Debug, PartialEq, Eq)]

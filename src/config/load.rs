@@ -11,10 +11,11 @@ use super::layer::{Entry, Layers, Origin, Raw, flags_layer, variables_layer};
 use super::resolve::{Facts, job_name, resolve};
 use super::secret::world_readable;
 use super::setting::Setting;
-use super::{Config, Header, UsageError, Warning, file, parse};
+use super::{Config, Header, UsageError, file, parse};
 use crate::cli::Flags;
 use crate::naming;
 use crate::regular_file::read_text;
+use crate::text::Warning;
 
 const SYSTEM_FILE: &str = "/etc/jobmon/config.toml";
 

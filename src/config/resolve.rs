@@ -10,12 +10,13 @@ use super::layer::{Entry, Layers, Origin, Raw};
 use super::parse::{self, Label, Reason};
 use super::setting::{Setting, secret_variables};
 use super::{
-    Auth, Config, Connection, Expectations, Gateway, Header, Limits, Lock, Output, Report, Scope, Secret, SecretSource,
-    Storage, UsageError, Warning, signal,
+    Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, OutputSettings, Report, Scope,
+    Secret, SecretSource, Storage, UsageError, signal,
 };
 use crate::expectation::{Amounts, Expectation};
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::naming;
+use crate::text::Warning;
 
 const DEFAULT_JOB: &str = "script_monitor";
 const DEFAULT_PUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,7 +62,7 @@ pub fn resolve(layers: &Layers, facts: &Facts, warnings: Vec<Warning>) -> Result
     let expectations = merge.expectations()?;
     let limits = merge.limits()?;
     let success_codes = merge.value(Setting::SuccessCodes, parse::exit_codes)?.unwrap_or_else(|| vec![0]);
-    let output = Output {
+    let output = OutputSettings {
         tail: merge.value(Setting::Tail, parse::bytes)?.flatten(),
         quiet: merge.value(Setting::Quiet, parse::truth)?.unwrap_or_default(),
     };
@@ -367,10 +368,10 @@ impl Merge<'_> {
         })
     }
 
-    fn limits(&mut self) -> Result<Limits, UsageError> {
+    fn limits(&mut self) -> Result<LimitSettings, UsageError> {
         let lock = self.value(Setting::Lock, parse::lock)?;
         let lock_wait = self.value(Setting::LockWait, parse::zero_or_optional_duration)?.flatten();
-        Ok(Limits {
+        Ok(LimitSettings {
             timeout: self.value(Setting::Timeout, parse::optional_duration)?.flatten(),
             signal: self.value(Setting::Signal, signal::parse)?.unwrap_or(libc::SIGTERM),
             kill_after: self

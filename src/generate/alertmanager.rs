@@ -7,7 +7,7 @@ use super::text::{quoted, yaml};
 
 /// What may differ between two sites.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct AlertmanagerOptions {
     /// The URL that gets every alert as JSON.
     pub webhook: String,
     /// Who gets a mail about what is critical, and from whom.
@@ -33,7 +33,7 @@ pub struct Mail {
     pub login: Option<(String, String)>,
 }
 
-impl Default for Options {
+impl Default for AlertmanagerOptions {
     fn default() -> Self {
         Self {
             webhook: "http://127.0.0.1:8080/alerts".to_owned(),
@@ -51,8 +51,8 @@ impl Default for Options {
 }
 
 /// A complete `alertmanager.yml`. Needs Alertmanager 0.22 or later.
-pub fn render(options: &Options) -> String {
-    let Options { webhook, mail, severities, group_wait, group_interval } = options;
+pub fn render(options: &AlertmanagerOptions) -> String {
+    let AlertmanagerOptions { webhook, mail, severities, group_wait, group_interval } = options;
     let matcher = |label: &str, value: &str| yaml(&format!("{label}={}", quoted(value)));
     let login = mail.login.as_ref().map_or_else(String::new, |(user, file)| {
         format!("        auth_username: {}\n        auth_password_file: {}\n", yaml(user), yaml(file))

@@ -9,14 +9,14 @@ use super::{GATEWAY_JOB, GATEWAY_LABEL};
 
 /// What may differ between two sites.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DashboardOptions {
     /// Title of the dashboard.
     pub title: String,
     /// The value of the `job` label that is selected at first; none for all.
     pub job: Option<String>,
 }
 
-impl Default for Options {
+impl Default for DashboardOptions {
     fn default() -> Self {
         Self { title: "Jobs".to_owned(), job: None }
     }
@@ -26,7 +26,7 @@ impl Default for Options {
 const SELECTED: &str = r#"{job=~"$job",instance=~"$instance",script_name=~"$script_name"}"#;
 
 /// The dashboard as JSON, for the import dialog or for provisioning. Needs Grafana 10 or later.
-pub fn render(options: &Options) -> String {
+pub fn render(options: &DashboardOptions) -> String {
     let panels: Vec<Value> = layout().iter().zip(1..).map(|(panel, id)| panel.json(id)).collect();
     let dashboard = json!({
         "__requires": [
@@ -72,7 +72,7 @@ fn data_source() -> Value {
     json!({ "type": "prometheus", "uid": "${datasource}" })
 }
 
-fn variables(options: &Options) -> Value {
+fn variables(options: &DashboardOptions) -> Value {
     let label = |name: &str, current: Option<&String>| {
         let current = current.map_or_else(
             || json!({ "selected": true, "text": ["All"], "value": ["$__all"] }),

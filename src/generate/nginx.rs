@@ -6,7 +6,7 @@ use super::BadValue;
 
 /// What may differ between two sites. Names of files with secrets, never a secret.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct NginxOptions {
     /// The name in the certificate.
     pub server_name: String,
     /// Where nginx listens: `port` or `address:port`.
@@ -23,7 +23,7 @@ pub struct Options {
     pub allow: Vec<String>,
 }
 
-impl Default for Options {
+impl Default for NginxOptions {
     fn default() -> Self {
         Self {
             server_name: "pushgateway.example.org".to_owned(),
@@ -38,7 +38,7 @@ impl Default for Options {
 }
 
 /// A file for `/etc/nginx/conf.d/`.
-pub fn render(options: &Options) -> Result<String, BadValue> {
+pub fn render(options: &NginxOptions) -> Result<String, BadValue> {
     let networks = match &options.allow[..] {
         [] => "    allow 127.0.0.1;\n    allow ::1;\n".to_owned(),
         allow => allow
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn what_could_end_a_directive_is_refused() {
-        let check = |change: fn(&mut Options), expected: &str| {
-            let mut options = Options::default();
+        let check = |change: fn(&mut NginxOptions), expected: &str| {
+            let mut options = NginxOptions::default();
             change(&mut options);
             assert_eq!(render(&options).unwrap_err().to_string(), expected);
         };
@@ -184,7 +184,7 @@ mod tests {
     fn only_what_is_listed_may_connect() {
         let lines = |allow: &[&str]| -> Vec<String> {
             let allow = allow.iter().map(|&network| network.to_owned()).collect();
-            let text = render(&Options { allow, ..Options::default() }).unwrap();
+            let text = render(&NginxOptions { allow, ..NginxOptions::default() }).unwrap();
             text.lines().map(str::trim).filter(|line| line.starts_with("allow ")).map(str::to_owned).collect()
         };
         assert_eq!(lines(&[]), ["allow 127.0.0.1;", "allow ::1;"]);

@@ -22,7 +22,7 @@ use crate::grouping::GroupingKey;
 
 /// What may differ between two sites' rules.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RuleOptions {
     /// Values of the `job` label to look at; none means every job.
     pub jobs: Vec<String>,
     /// Values of the `severity` label.
@@ -44,7 +44,7 @@ pub struct Options {
     pub longest_wait: Option<Duration>,
 }
 
-impl Default for Options {
+impl Default for RuleOptions {
     fn default() -> Self {
         Self {
             jobs: Vec::new(),
@@ -78,7 +78,7 @@ impl Default for Severities {
 }
 
 /// The rules as a file for `rule_files:`. Needs Prometheus 2.42 or later.
-pub fn render(options: &Options) -> String {
+pub fn render(options: &RuleOptions) -> String {
     let mut out = String::from(HEAD);
     for group in groups(options) {
         write_group(&mut out, &group, options);
@@ -87,7 +87,7 @@ pub fn render(options: &Options) -> String {
 }
 
 /// The names of all alerts that [`render`] writes with these options, each once, in the order of the file.
-pub fn alert_names(options: &Options) -> Vec<String> {
+pub fn alert_names(options: &RuleOptions) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for rule in groups(options).into_iter().flat_map(|group| group.rules) {
         if let Kind::Alert(alert) = rule.kind
@@ -190,7 +190,7 @@ impl Rule {
     }
 }
 
-fn groups(options: &Options) -> Vec<Group> {
+fn groups(options: &RuleOptions) -> Vec<Group> {
     let mut groups = vec![
         Group {
             name: "jobmon_scripts",
@@ -215,7 +215,7 @@ fn groups(options: &Options) -> Vec<Group> {
     groups
 }
 
-fn write_group(out: &mut String, group: &Group, options: &Options) {
+fn write_group(out: &mut String, group: &Group, options: &RuleOptions) {
     let Group { name, comment, rules } = group;
     write!(out, "\n  # {comment}\n  - name: {name}\n    rules:\n").expect("writing to a String cannot fail");
     for rule in rules {
@@ -233,7 +233,7 @@ fn write_group(out: &mut String, group: &Group, options: &Options) {
     }
 }
 
-fn write_alert(out: &mut String, alert: &Alert, options: &Options) {
+fn write_alert(out: &mut String, alert: &Alert, options: &RuleOptions) {
     match alert.hold {
         None => {}
         Some(Hold::For(time)) => *out += &format!("        for: {}\n", wait(time, options.longest_wait)),
@@ -268,7 +268,7 @@ fn wait(time: &str, longest: Option<Duration>) -> String {
     }
 }
 
-fn alert_name<'a>(alert: &'a Alert, options: &Options) -> &'a str {
+fn alert_name<'a>(alert: &'a Alert, options: &RuleOptions) -> &'a str {
     match alert.name.as_str() {
         "ScriptFailed" if options.legacy_names => "ScriptFailure",
         name => name,

@@ -10,21 +10,21 @@ use super::{GATEWAY_JOB, GATEWAY_LABEL};
 
 /// One gateway as Prometheus sees it. Holds names of files with secrets, never a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
+pub struct ScrapeTarget {
     scheme: &'static str,
     /// `host:port`; the port is always written, because the target label must be the same everywhere.
     address: String,
     /// Path prefix without a final slash; empty for none.
     prefix: String,
     /// How Prometheus authorises itself.
-    pub auth: Option<Auth>,
+    pub auth: Option<ScrapeAuth>,
     /// What it trusts and shows; only used for https.
-    pub tls: Tls,
+    pub tls: ScrapeTls,
 }
 
 /// How Prometheus authorises itself at a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
+pub enum ScrapeAuth {
     /// Basic authentication.
     Basic {
         /// The user, which is no secret.
@@ -41,7 +41,7 @@ pub enum Auth {
 
 /// Files on the machine of Prometheus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
+pub struct ScrapeTls {
     /// Certificates of the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The client's own certificate and its key.
@@ -54,9 +54,9 @@ pub struct Tls {
 
 /// What may differ between two sites.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ScrapeOptions {
     /// The gateways; at least one.
-    pub gateways: Vec<Gateway>,
+    pub gateways: Vec<ScrapeTarget>,
     /// Time between two scrapes, and between two evaluations of the rules.
     pub interval: Duration,
     /// Files with rules (`jobmon generate rules`).
@@ -67,7 +67,7 @@ pub struct Options {
     pub remote_write: Vec<String>,
 }
 
-impl Default for Options {
+impl Default for ScrapeOptions {
     fn default() -> Self {
         Self {
             gateways: Vec::new(),
@@ -94,9 +94,9 @@ impl fmt::Display for BadUrl {
 
 impl std::error::Error for BadUrl {}
 
-impl Gateway {
+impl ScrapeTarget {
     /// Reads `http[s]://[user[:password]@]host[:port][/prefix]`. A user name in it is dropped together with the password:
-    /// Prometheus gets both from [`Auth`], whose password is in a file.
+    /// Prometheus gets both from [`ScrapeAuth`], whose password is in a file.
     pub fn new(url: &str) -> Result<Self, BadUrl> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -123,7 +123,7 @@ impl Gateway {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let address = if has_port { host.to_owned() } else { format!("{}:{port}", host.trim_end_matches(':')) };
         let prefix = path.trim_end_matches('/').to_owned();
-        Ok(Self { scheme, address, prefix, auth: None, tls: Tls::default() })
+        Ok(Self { scheme, address, prefix, auth: None, tls: ScrapeTls::default() })
     }
 
     /// `host:port`, the value of the target label.
@@ -138,7 +138,7 @@ impl Gateway {
 }
 
 /// A complete `prometheus.yml`; each of its sections can be copied into one that is there already.
-pub fn render(options: &Options) -> String {
+pub fn render(options: &ScrapeOptions) -> String {
     let mut out = String::from(HEAD);
     let section = |out: &mut String, text: &str| out.push_str(text);
     if !options.rule_files.is_empty() {
@@ -155,7 +155,7 @@ pub fn render(options: &Options) -> String {
         }
     }
     section(&mut out, "\nscrape_configs:\n");
-    let mut jobs: Vec<Vec<&Gateway>> = Vec::new();
+    let mut jobs: Vec<Vec<&ScrapeTarget>> = Vec::new();
     for gateway in &options.gateways {
         match jobs.iter_mut().find(|job| job[0].alike(gateway)) {
             Some(job) => job.push(gateway),
@@ -193,8 +193,8 @@ fn milliseconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis().max(1))
 }
 
-fn write_job(out: &mut String, number: usize, gateways: &[&Gateway], interval: Duration) {
-    let Gateway { scheme, prefix, auth, tls, .. } = gateways[0];
+fn write_job(out: &mut String, number: usize, gateways: &[&ScrapeTarget], interval: Duration) {
+    let ScrapeTarget { scheme, prefix, auth, tls, .. } = gateways[0];
     let job_name = if number == 0 { GATEWAY_JOB.to_owned() } else { format!("{GATEWAY_JOB}-{}", number + 1) };
     push(out, format_args!("  - job_name: {job_name}\n"));
     out.push_str("    # The labels job and instance of a group are those of the job, not those of the gateway.\n");
@@ -206,7 +206,7 @@ fn write_job(out: &mut String, number: usize, gateways: &[&Gateway], interval: D
     }
     match auth {
         None => {}
-        Some(Auth::Basic { username, password_file }) => push(
+        Some(ScrapeAuth::Basic { username, password_file }) => push(
             out,
             format_args!(
                 "    basic_auth:\n      username: {}\n      password_file: {}\n",
@@ -214,12 +214,12 @@ fn write_job(out: &mut String, number: usize, gateways: &[&Gateway], interval: D
                 yaml(&password_file.to_string_lossy())
             ),
         ),
-        Some(Auth::Bearer { token_file }) => push(
+        Some(ScrapeAuth::Bearer { token_file }) => push(
             out,
             format_args!("    authorization:\n      credentials_file: {}\n", yaml(&token_file.to_string_lossy())),
         ),
     }
-    if *scheme == "https" && *tls != Tls::default() {
+    if *scheme == "https" && *tls != ScrapeTls::default() {
         out.push_str("    tls_config:\n");
         let client = tls.client.as_ref();
         let files = [
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn urls_become_targets() {
         let check = |url: &str, scheme: &str, address: &str, prefix: &str| {
-            let gateway = Gateway::new(url).unwrap();
+            let gateway = ScrapeTarget::new(url).unwrap();
             assert_eq!(
                 (gateway.scheme, gateway.address(), gateway.prefix.as_str()),
                 (scheme, address, prefix),
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused_without_its_password() {
-        let check = |url: &str, expected: &str| assert_eq!(Gateway::new(url).unwrap_err().to_string(), expected);
+        let check = |url: &str, expected: &str| assert_eq!(ScrapeTarget::new(url).unwrap_err().to_string(), expected);
         check("gw:9091", "gateway ://gw:9091: the URL begins with http:// or https://");
         check("ftp://u:secret@gw", "gateway ftp://gw: the URL begins with http:// or https://");
         check("http://", "gateway http://: the URL has no host");

@@ -4,7 +4,7 @@ use super::BadValue;
 
 /// What may differ between two jobs.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SystemdOptions {
     /// Name of the job and, after `jobmon-`, of its units.
     pub name: String,
     /// The absolute path of jobmon.
@@ -40,7 +40,7 @@ pub struct Unit {
 }
 
 /// All units as one text, each after a line with its path.
-pub fn render(options: &Options) -> Result<String, BadValue> {
+pub fn render(options: &SystemdOptions) -> Result<String, BadValue> {
     let units = units(options)?;
     let texts: Vec<String> =
         units.iter().map(|unit| format!("# /etc/systemd/system/{}\n{}", unit.file_name, unit.text)).collect();
@@ -48,7 +48,7 @@ pub fn render(options: &Options) -> Result<String, BadValue> {
 }
 
 /// The units, the job's own first.
-pub fn units(options: &Options) -> Result<Vec<Unit>, BadValue> {
+pub fn units(options: &SystemdOptions) -> Result<Vec<Unit>, BadValue> {
     let site = Site::new(options)?;
     let unit_name = format!("jobmon-{}", escaped_name(&options.name));
     let mut units = vec![Unit { file_name: format!("{unit_name}.service"), text: site.job_service(options)? }];
@@ -100,7 +100,7 @@ struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    fn new(options: &'a Options) -> Result<Self, BadValue> {
+    fn new(options: &'a SystemdOptions) -> Result<Self, BadValue> {
         let user = options.user.as_deref().filter(|user| *user != "root");
         if let Some(user) = user {
             let known = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
@@ -136,7 +136,7 @@ impl<'a> Site<'a> {
         })
     }
 
-    fn job_service(&self, options: &Options) -> Result<String, BadValue> {
+    fn job_service(&self, options: &SystemdOptions) -> Result<String, BadValue> {
         if options.command.is_empty() {
             return Err(BadValue { what: "command", value: String::new(), reason: "empty" });
         }
@@ -260,8 +260,8 @@ fn escaped_name(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn options() -> Options {
-        Options {
+    fn options() -> SystemdOptions {
+        SystemdOptions {
             name: "backup".to_owned(),
             jobmon: "/usr/bin/jobmon".to_owned(),
             arguments: Vec::new(),
@@ -302,7 +302,8 @@ mod tests {
                 "jobmon-clear.timer",
             ]
         );
-        let other = Options { name: "a b/ü".to_owned(), user: Some("www-data".to_owned()), clear: false, ..options() };
+        let other =
+            SystemdOptions { name: "a b/ü".to_owned(), user: Some("www-data".to_owned()), clear: false, ..options() };
         let names: Vec<String> = units(&other).unwrap().into_iter().map(|unit| unit.file_name).collect();
         assert_eq!(names[0], "jobmon-a\\x20b\\x2f\\xc3\\xbc.service");
         assert_eq!(names[2..], ["jobmon-flush-www-data.service", "jobmon-flush-www-data.timer"]);
@@ -325,7 +326,7 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused() {
-        let check = |change: fn(&mut Options), expected: &str| {
+        let check = |change: fn(&mut SystemdOptions), expected: &str| {
             let mut options = options();
             change(&mut options);
             assert_eq!(render(&options).unwrap_err().to_string(), expected);

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::group::{KeyCertainty, RemoteGroup};
-use super::plan::{Plan, Policy, SecondLook, second_look};
+use super::plan::{DeletionPlan, Policy, SecondLook, second_look};
 use super::reading::{Reading, as_shown, read};
 use crate::sinks::pushgateway::{Answer, Client, RawKey};
 
@@ -85,7 +85,7 @@ impl Spared {
 /// deleted counts as deleted.
 pub async fn apply(
     client: &Client,
-    plan: &Plan<'_>,
+    plan: &DeletionPlan<'_>,
     policy: &Policy,
     timeouts: Timeouts,
     event: &mut dyn FnMut(Event<'_>),

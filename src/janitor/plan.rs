@@ -16,7 +16,7 @@ pub enum Policy {
 
 /// The groups of one gateway that are to be deleted.
 #[derive(Clone, Debug)]
-pub struct Plan<'a> {
+pub struct DeletionPlan<'a> {
     /// What goes, by grouping key.
     pub deletions: Vec<&'a RemoteGroup>,
     /// How many groups stay.
@@ -48,7 +48,7 @@ impl Policy {
     }
 }
 
-impl Plan<'_> {
+impl DeletionPlan<'_> {
     /// The samples of all groups that go.
     pub fn samples(&self) -> u64 {
         self.deletions.iter().map(|group| group.samples).sum()
@@ -56,14 +56,14 @@ impl Plan<'_> {
 }
 
 /// The groups among `groups` (all of one gateway, after [`super::group::diagnose`]) that `policy` means at `now`.
-pub fn plan<'a>(groups: &'a [RemoteGroup], policy: &Policy, now: SystemTime) -> Plan<'a> {
+pub fn plan<'a>(groups: &'a [RemoteGroup], policy: &Policy, now: SystemTime) -> DeletionPlan<'a> {
     let (mut deletions, staying): (Vec<_>, Vec<_>) = groups.iter().partition(|group| policy.means(group, now));
     deletions.sort_by(|a, b| a.key.cmp(&b.key));
     let nearly = match policy {
         Policy::All => 0,
         Policy::Matching(selector) => staying.iter().filter(|group| selector.nearly_selects(group, now)).count(),
     };
-    Plan { deletions, staying: staying.len(), nearly }
+    DeletionPlan { deletions, staying: staying.len(), nearly }
 }
 
 /// Looks at a planned group again: `current` is what the gateway shows of it now.

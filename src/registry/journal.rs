@@ -26,10 +26,11 @@ use std::time::{Duration, SystemTime};
 use self::format::Contents;
 pub use self::identity::{new_run_id, run_id};
 use super::state_dir::{private_file, undo_umask};
-use super::{Declaration, StateDir, Warning};
+use super::{Declaration, StateDir};
 use crate::exit_code;
 use crate::grouping::GroupingKey;
 use crate::record::{Outcome, RunId, RunRecord};
+use crate::text::Warning;
 
 /// A run as far as it is known when it starts.
 #[derive(Clone, Debug, PartialEq)]

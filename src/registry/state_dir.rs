@@ -1,13 +1,12 @@
 //! The state directory: where everything lies, and whether it can be trusted.
 
+use crate::text::Warning;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use super::Warning;
 
 /// A state directory that exists, is a directory, and belongs to this user.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@
 //! damage was seen, so that of two processes which see it the second does not take away the first one's new file. A
 //! transaction counts as done only if the file it went to is still the registry afterwards; else it is done once more.
 
+use crate::text::Warning;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +24,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::state_dir::{private_file, undo_umask};
-use super::{RegistryError, StateDir, Warning, schema, sql};
+use super::{RegistryError, StateDir, schema, sql};
 
 /// A longer log, in bytes, is emptied: 64 frames, each a page and its header. A process that opens the database alone
 /// reads all of the log first.

@@ -18,7 +18,7 @@ pub struct Jobs {
     /// The moment.
     pub now: SystemTime,
     /// The jobs, in the order in which they are shown.
-    pub rows: Vec<Row>,
+    pub rows: Vec<JobRow>,
     /// The last run of each job that the registry knows, by its name.
     pub last_runs: BTreeMap<String, LastRun>,
     /// What reads the crontabs.
@@ -26,7 +26,7 @@ pub struct Jobs {
 }
 
 /// One job, wherever it was found.
-pub struct Row {
+pub struct JobRow {
     /// Its name; none of a line that is no job.
     pub name: Option<String>,
     /// Who runs it.
@@ -72,11 +72,11 @@ impl Jobs {
         table.render(width)
     }
 
-    fn last_run(&self, row: &Row) -> Option<&LastRun> {
+    fn last_run(&self, row: &JobRow) -> Option<&LastRun> {
         row.name.as_ref().and_then(|name| self.last_runs.get(name))
     }
 
-    fn state(&self, row: &Row) -> String {
+    fn state(&self, row: &JobRow) -> String {
         match &row.state {
             State::Broken(reason) => format!("will not run: {reason}"),
             State::Other(tool) => format!("watched by {tool}"),
@@ -100,7 +100,7 @@ impl Jobs {
         harmless_json(format!("{:#}\n", json!({ "daemon": daemon, "jobs": rows })))
     }
 
-    fn row_as_json(&self, row: &Row) -> Value {
+    fn row_as_json(&self, row: &JobRow) -> Value {
         let (state, tool, reason, is_outdated) = match &row.state {
             State::Jobmon { is_outdated } => ("watched", Some("jobmon"), None, *is_outdated),
             State::Other(tool) => ("watched", Some(*tool), None, false),

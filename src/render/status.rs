@@ -19,11 +19,11 @@ pub struct Status {
     /// The moment.
     pub now: SystemTime,
     /// The groups, by name.
-    pub rows: Vec<Row>,
+    pub rows: Vec<StatusRow>,
 }
 
 /// One group.
-pub struct Row {
+pub struct StatusRow {
     key: GroupingKey,
     command: String,
     state: GroupState,
@@ -43,13 +43,14 @@ struct Owed<'a> {
 impl Status {
     /// Takes in what `filter` selects; a run in progress may be the first that is heard of its group.
     pub fn collect(&mut self, groups: Vec<GroupStatus>, running: Vec<RunStart>, filter: &RunFilter) {
-        let mut rows: BTreeMap<GroupingKey, Row> = BTreeMap::new();
+        let mut rows: BTreeMap<GroupingKey, StatusRow> = BTreeMap::new();
         for GroupStatus { group, replicas } in groups.into_iter().filter(|status| filter.selects(&status.group.key)) {
-            let row = Row { key: group.key, command: group.command, state: group.state, replicas, running: Vec::new() };
+            let row =
+                StatusRow { key: group.key, command: group.command, state: group.state, replicas, running: Vec::new() };
             rows.insert(row.key.clone(), row);
         }
         for run in running.into_iter().filter(|run| filter.selects(&run.grouping_key)) {
-            let row = rows.entry(run.grouping_key.clone()).or_insert_with(|| Row {
+            let row = rows.entry(run.grouping_key.clone()).or_insert_with(|| StatusRow {
                 key: run.grouping_key,
                 command: run.command,
                 state: GroupState::default(),
@@ -97,7 +98,7 @@ impl Status {
     }
 
     /// `12s`, `2 since 3h`, or nothing.
-    fn running(&self, row: &Row) -> String {
+    fn running(&self, row: &StatusRow) -> String {
         let since = |start: SystemTime| age_text(self.now.duration_since(start).unwrap_or_default());
         match row.running.as_slice() {
             [] => String::new(),
@@ -107,7 +108,7 @@ impl Status {
     }
 
     /// One word for all destinations: the one that most needs somebody's attention.
-    fn delivered(&self, row: &Row) -> String {
+    fn delivered(&self, row: &StatusRow) -> String {
         let is = |standing| row.replicas.iter().any(|replica| replica.status(row.state.seq) == standing);
         if is(ReplicaStatus::Rejected) {
             "rejected".to_owned()
@@ -159,7 +160,7 @@ impl Status {
 
     /// For scripts: one document.
     pub fn json(&self) -> String {
-        let groups: Vec<Value> = self.rows.iter().map(Row::json).collect();
+        let groups: Vec<Value> = self.rows.iter().map(StatusRow::json).collect();
         format!("{:#}\n", json!({ "groups": groups }))
     }
 }
@@ -174,7 +175,7 @@ fn pending_action(standing: ReplicaStatus) -> Option<&'static str> {
     }
 }
 
-impl Row {
+impl StatusRow {
     fn json(&self) -> Value {
         let state = &self.state;
         let runs: serde_json::Map<String, Value> =

@@ -39,9 +39,9 @@ impl std::fmt::Display for Origin {
 
 /// Held while crontabs are changed: two plans at once would not know of each other.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
+pub struct EditLock(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
 
-impl Lock {
+impl EditLock {
     /// Takes the lock.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use super::spawn::CommandLine;
-use super::sys::{self, Kind};
+use super::sys::{self, FileKind};
 
 /// Where no list of open descriptors is to be had, those up to here are looked at.
 const LAST_WITHOUT_LIST: RawFd = 4096;
@@ -84,10 +84,10 @@ pub(super) fn descriptors() {
 pub(super) fn stderr(policy: StandardError) -> Released {
     let stderr = match sys::kind(libc::STDERR_FILENO) {
         _ if policy == StandardError::Keep => Stderr::Kept,
-        None | Some(Kind::File) => Stderr::Kept,
-        Some(Kind::Socket { device, inode }) if is_journal(device, inode) => Stderr::Kept,
-        Some(Kind::Socket { .. }) => Stderr::Gone,
-        Some(Kind::Pipe) => sys::path_descriptor(libc::STDERR_FILENO).map_or(Stderr::Gone, Stderr::Named),
+        None | Some(FileKind::File) => Stderr::Kept,
+        Some(FileKind::Socket { device, inode }) if is_journal(device, inode) => Stderr::Kept,
+        Some(FileKind::Socket { .. }) => Stderr::Gone,
+        Some(FileKind::Pipe) => sys::path_descriptor(libc::STDERR_FILENO).map_or(Stderr::Gone, Stderr::Named),
     };
     if !matches!(stderr, Stderr::Kept) {
         sys::replace_by_null(&[2]);

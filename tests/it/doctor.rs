@@ -380,9 +380,9 @@ fn a_prometheus_that_sees_everything_and_its_alertmanager() {
     let url = gateway.url();
     run_job(&sandbox, &url);
     let alertmanager = Alertmanager::start("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
-    let rules = sandbox.write("rules.yml", rules::render(&rules::Options::default()));
-    let prometheus = Prometheus::start(&scrape::render(&scrape::Options {
-        gateways: vec![scrape::Gateway::new(&url).unwrap()],
+    let rules = sandbox.write("rules.yml", rules::render(&rules::RuleOptions::default()));
+    let prometheus = Prometheus::start(&scrape::render(&scrape::ScrapeOptions {
+        gateways: vec![scrape::ScrapeTarget::new(&url).unwrap()],
         interval: Duration::from_secs(1),
         rule_files: vec![rules.display().to_string()],
         alertmanagers: vec![alertmanager.url().replace("http://", "")],

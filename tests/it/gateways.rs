@@ -74,14 +74,14 @@ fn failover_and_return_are_one_picture_to_prometheus() {
     let mut gateways: Vec<Pushgateway> = files.iter().map(start).collect();
     let urls: Vec<String> = gateways.iter().map(Pushgateway::url).collect();
     let urls = by_ref(&urls);
-    let rules = host.sandbox.write("rules.yml", rules::render(&rules::Options::default()));
-    let options = scrape::Options {
-        gateways: urls.iter().map(|url| scrape::Gateway::new(url).unwrap()).collect(),
+    let rules = host.sandbox.write("rules.yml", rules::render(&rules::RuleOptions::default()));
+    let options = scrape::ScrapeOptions {
+        gateways: urls.iter().map(|url| scrape::ScrapeTarget::new(url).unwrap()).collect(),
         // Also the time for a scrape: where one fails, the older copy is all that Prometheus knows. One second was not
         // always enough beside all other tests on two processors.
         interval: Duration::from_secs(3),
         rule_files: vec![rules.display().to_string()],
-        ..scrape::Options::default()
+        ..scrape::ScrapeOptions::default()
     };
     let prometheus = Prometheus::start(&scrape::render(&options));
 

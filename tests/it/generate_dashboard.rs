@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jobmon::generate::dashboard::{self, Options};
+use jobmon::generate::dashboard::{self, DashboardOptions};
 use jobmon::generate::rules;
 use jobmon::metrics::families::ScriptFamily;
 use serde_json::Value;
@@ -38,13 +38,13 @@ fn metrics(query: &str) -> BTreeSet<String> {
     words.filter(known).map(str::to_owned).collect()
 }
 
-fn parsed(options: &Options) -> Value {
+fn parsed(options: &DashboardOptions) -> Value {
     serde_json::from_str(&dashboard::render(options)).unwrap()
 }
 
 #[test]
 fn it_is_a_dashboard_that_grafana_can_import() {
-    let dashboard = parsed(&Options::default());
+    let dashboard = parsed(&DashboardOptions::default());
     assert!(dashboard["schemaVersion"].as_u64().unwrap() >= 39);
     assert!(dashboard["description"].as_str().unwrap().contains("jobmon generate dashboard"));
     assert_eq!(dashboard.get("id"), None, "an id would overwrite another dashboard");
@@ -94,7 +94,7 @@ fn every_metric_in_it_exists_and_every_family_is_shown() {
 
 #[test]
 fn every_metric_in_the_rules_exists() {
-    let body = rules::render(&rules::Options::default());
+    let body = rules::render(&rules::RuleOptions::default());
     // An expression is what follows `expr:` on the line, or the deeper lines after it.
     let mut exprs = String::new();
     let mut in_block = false;
@@ -135,8 +135,8 @@ fn every_query_parses() {
 #[test]
 fn options_are_kept_as_they_are() {
     let title = "it's \"ours\" \\ ${x}".to_owned();
-    let dashboard = parsed(&Options { title: title.clone(), job: Some("a\"b".to_owned()) });
+    let dashboard = parsed(&DashboardOptions { title: title.clone(), job: Some("a\"b".to_owned()) });
     assert_eq!(dashboard["title"], title.as_str());
     assert_eq!(dashboard["templating"]["list"][1]["current"]["value"][0], "a\"b");
-    assert_eq!(dashboard::render(&Options::default()), dashboard::render(&Options::default()));
+    assert_eq!(dashboard::render(&DashboardOptions::default()), dashboard::render(&DashboardOptions::default()));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jobmon::generate::rules::{self, Severities};
-use jobmon::generate::scrape::{self, Auth, Gateway, Tls};
+use jobmon::generate::scrape::{self, ScrapeAuth, ScrapeTarget, ScrapeTls};
 use jobmon::generate::{alertmanager, nginx, systemd};
 use jobmon::schedule::Schedule;
 
@@ -27,13 +27,13 @@ fn certificate(directory: &Path) -> (String, String) {
 }
 
 /// `promtool check config` on the generated configuration; the files that it names are made.
-fn check_scrape(options: &scrape::Options) -> String {
+fn check_scrape(options: &scrape::ScrapeOptions) -> String {
     let directory = tempfile::tempdir().unwrap();
     certificate(directory.path());
     for name in ["password", "token"] {
         fs::write(directory.path().join(name), "secret").unwrap();
     }
-    fs::write(directory.path().join("rules.yml"), rules::render(&rules::Options::default())).unwrap();
+    fs::write(directory.path().join("rules.yml"), rules::render(&rules::RuleOptions::default())).unwrap();
     let text = scrape::render(options);
     fs::write(directory.path().join("prometheus.yml"), &text).unwrap();
     promtool(directory.path(), &["check", "config", "prometheus.yml"]);
@@ -42,7 +42,8 @@ fn check_scrape(options: &scrape::Options) -> String {
 
 #[test]
 fn prometheus_reads_one_plain_gateway() {
-    let options = scrape::Options { gateways: vec![Gateway::new("http://gw:9091").unwrap()], ..Default::default() };
+    let options =
+        scrape::ScrapeOptions { gateways: vec![ScrapeTarget::new("http://gw:9091").unwrap()], ..Default::default() };
     let text = check_scrape(&options);
     assert_eq!(text.matches("honor_labels: true").count(), 1, "{text}");
     assert!(text.contains("job_name: pushgateway\n"), "{text}");
@@ -53,21 +54,21 @@ fn prometheus_reads_one_plain_gateway() {
 /// Gateways of different kinds cannot share a scrape job, whose name is unique; the rules know one name.
 #[test]
 fn prometheus_reads_gateways_of_all_kinds() {
-    let mut secured = Gateway::new("https://u:hunter2@gw3.example.com/push/").unwrap();
-    secured.auth = Some(Auth::Basic { username: NASTY.to_owned(), password_file: "password".into() });
-    secured.tls = Tls {
+    let mut secured = ScrapeTarget::new("https://u:hunter2@gw3.example.com/push/").unwrap();
+    secured.auth = Some(ScrapeAuth::Basic { username: NASTY.to_owned(), password_file: "password".into() });
+    secured.tls = ScrapeTls {
         ca_file: Some("server.crt".into()),
         client: Some(("server.crt".into(), "server.key".into())),
         server_name: Some("gw".to_owned()),
         insecure: true,
     };
-    let mut token = Gateway::new("http://gw4:9091").unwrap();
-    token.auth = Some(Auth::Bearer { token_file: "token".into() });
-    let options = scrape::Options {
+    let mut token = ScrapeTarget::new("http://gw4:9091").unwrap();
+    token.auth = Some(ScrapeAuth::Bearer { token_file: "token".into() });
+    let options = scrape::ScrapeOptions {
         gateways: vec![
-            Gateway::new("http://gw1:9091").unwrap(),
+            ScrapeTarget::new("http://gw1:9091").unwrap(),
             secured,
-            Gateway::new("http://gw2:9091").unwrap(),
+            ScrapeTarget::new("http://gw2:9091").unwrap(),
             token,
         ],
         interval: Duration::from_millis(2500),
@@ -89,7 +90,7 @@ fn prometheus_reads_gateways_of_all_kinds() {
 }
 
 /// `amtool check-config` on the generated configuration.
-fn check_alertmanager(options: &alertmanager::Options) -> String {
+fn check_alertmanager(options: &alertmanager::AlertmanagerOptions) -> String {
     let directory = tempfile::tempdir().unwrap();
     let text = alertmanager::render(options);
     let path = directory.path().join("alertmanager.yml");
@@ -117,7 +118,7 @@ fn receivers(text: &str, labels: &[&str]) -> String {
 
 #[test]
 fn alertmanager_reads_its_routes() {
-    let text = check_alertmanager(&alertmanager::Options::default());
+    let text = check_alertmanager(&alertmanager::AlertmanagerOptions::default());
     assert_eq!(receivers(&text, &["alertname=ScriptNeverRan", "severity=critical"]), "mail,webhook");
     assert_eq!(receivers(&text, &["alertname=ScriptFailed", "severity=warning"]), "webhook");
     assert_eq!(receivers(&text, &["alertname=ScriptRunFailed", "severity=info"]), "webhook");
@@ -131,7 +132,8 @@ fn alertmanager_reads_its_routes() {
         login: Some(("u".to_owned(), "/etc/alertmanager/password".to_owned())),
     };
     let webhook = "https://example.com/hook?a='b'&c=\"d\"".replace('"', "%22");
-    let text = check_alertmanager(&alertmanager::Options { webhook, mail, severities, ..Default::default() });
+    let text =
+        check_alertmanager(&alertmanager::AlertmanagerOptions { webhook, mail, severities, ..Default::default() });
     assert_eq!(receivers(&text, &["severity=\"page \\\"now\\\"\""]), "mail,webhook");
     assert_eq!(receivers(&text, &["severity=critical"]), "webhook");
 }
@@ -176,7 +178,7 @@ fn nginx_guards_the_gateway_and_leaves_paths_alone() {
     let user_file = directory.path().join("users \"x\"");
     fs::write(&user_file, "jobmon:{PLAIN}right\n").unwrap();
     let gateway = Pushgateway::start();
-    let options = nginx::Options {
+    let options = nginx::NginxOptions {
         server_name: "localhost".to_owned(),
         listen: String::new(),
         upstream: format!("127.0.0.1:{}", gateway.port()),
@@ -185,8 +187,8 @@ fn nginx_guards_the_gateway_and_leaves_paths_alone() {
         user_file: user_file.to_str().unwrap().to_owned(),
         allow: vec!["127.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
     };
-    let main = |directory: &Path, options: &nginx::Options, port: u16| {
-        let options = nginx::Options { listen: format!("127.0.0.1:{port}"), ..options.clone() };
+    let main = |directory: &Path, options: &nginx::NginxOptions, port: u16| {
+        let options = nginx::NginxOptions { listen: format!("127.0.0.1:{port}"), ..options.clone() };
         nginx_main(directory, &nginx::render(&options).unwrap())
     };
     let (_nginx, port) = start_nginx(directory.path(), |port| main(directory.path(), &options, port));
@@ -227,7 +229,7 @@ fn nginx_guards_the_gateway_and_leaves_paths_alone() {
     assert_eq!(curl(&certificate, "jobmon:right", &["-X", "PUT", &url("/api/v1//%61dmin/wipe")]), "403");
 
     // A network that is not listed.
-    let elsewhere = nginx::Options { allow: vec!["192.0.2.0/24".to_owned()], ..options };
+    let elsewhere = nginx::NginxOptions { allow: vec!["192.0.2.0/24".to_owned()], ..options };
     let other = tempfile::tempdir().unwrap();
     let (_other, port) = start_nginx(other.path(), |port| main(other.path(), &elsewhere, port));
     assert_eq!(curl(&certificate, "jobmon:right", &[&format!("https://localhost:{port}/metrics")]), "403");
@@ -296,7 +298,7 @@ fn systemd_reads_a_schedule_as_cron_does() {
 }
 
 /// `systemd-analyze verify` on the units, which finds unknown settings and commands that are not there.
-fn verify_units(options: &systemd::Options) -> Vec<systemd::Unit> {
+fn verify_units(options: &systemd::SystemdOptions) -> Vec<systemd::Unit> {
     let directory = tempfile::tempdir().unwrap();
     let units = systemd::units(options).unwrap();
     let mut command = Command::new("systemd-analyze");
@@ -313,7 +315,7 @@ fn verify_units(options: &systemd::Options) -> Vec<systemd::Unit> {
 
 #[test]
 fn systemd_reads_its_units() {
-    let options = systemd::Options {
+    let options = systemd::SystemdOptions {
         name: "nightly backup".to_owned(),
         jobmon: env!("CARGO_BIN_EXE_jobmon").to_owned(),
         arguments: vec!["--max-duration".to_owned(), "2h".to_owned()],
@@ -334,7 +336,7 @@ fn systemd_reads_its_units() {
     }
     assert!(!job.contains("NotifyAccess"), "{job}");
 
-    let service = systemd::Options { on_calendar: Vec::new(), user: None, clear: false, ..options };
+    let service = systemd::SystemdOptions { on_calendar: Vec::new(), user: None, clear: false, ..options };
     let units = verify_units(&service);
     assert_eq!(units.len(), 3);
     for line in ["Type=notify", "NotifyAccess=all", "StateDirectory=jobmon", "WantedBy=multi-user.target"] {

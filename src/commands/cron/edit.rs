@@ -12,7 +12,7 @@ use crate::cli::cron::{JobArgs, RestoreArgs, UnwrapArgs, WrapArgs};
 use crate::commands::session::state_dir;
 use crate::commands::{bad_usage, complain, print_bytes};
 use crate::config::Config;
-use crate::schedules::apply::{self, Backup, Backups, Lock, Origin};
+use crate::schedules::apply::{self, Backup, Backups, EditLock, Origin};
 use crate::schedules::plan::{self, Action, Plan, Selection, Style};
 use crate::schedules::{keep_lines, wrapped};
 use crate::text::one_line;
@@ -203,7 +203,7 @@ fn carry_out(verb: Verb, changes: &[Change], code: ExitCode, config: &Config) ->
         Ok(state) => state,
         Err(error) => return fail(&error.to_string()),
     };
-    let _lock = match Lock::take(state.path()) {
+    let _lock = match EditLock::take(state.path()) {
         Ok(lock) => lock,
         Err(reason) => return fail(&reason),
     };

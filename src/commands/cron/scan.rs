@@ -13,7 +13,7 @@ use crate::commands::session::Session;
 use crate::commands::{complain, print, terminal_width};
 use crate::config::Config;
 use crate::registry::LastRun;
-use crate::render::jobs::{Jobs, Row};
+use crate::render::jobs::{JobRow, Jobs};
 use crate::schedule::{Schedule, Zone};
 use crate::schedules::apply::Origin;
 use crate::schedules::scan::{self, Entry, Facts, State};
@@ -74,7 +74,7 @@ pub fn run(args: &ScanArgs, config: &Config) -> ExitCode {
     print(&text, code)
 }
 
-fn of_crontab(source: &Source, names: &[String], now: SystemTime) -> Vec<Row> {
+fn of_crontab(source: &Source, names: &[String], now: SystemTime) -> Vec<JobRow> {
     let owner = match &source.origin {
         Origin::User(user) => Some(user.as_str()),
         Origin::File(_) => None,
@@ -95,7 +95,7 @@ fn of_crontab(source: &Source, names: &[String], now: SystemTime) -> Vec<Row> {
         let next = next(&entry, now);
         let directory = run_parts::directory(&entry.command).filter(|_| is_here);
         let (user, schedule) = (entry.user.clone(), entry.schedule.clone());
-        rows.push(Row {
+        rows.push(JobRow {
             name: entry.name,
             user: entry.user,
             schedule: entry.schedule,
@@ -113,11 +113,11 @@ fn of_crontab(source: &Source, names: &[String], now: SystemTime) -> Vec<Row> {
 }
 
 /// The scripts of a directory that is given to run-parts; none where it cannot be read.
-fn of_scripts(directory: &Path, user: Option<&str>, schedule: &str, next: Option<SystemTime>) -> Vec<Row> {
+fn of_scripts(directory: &Path, user: Option<&str>, schedule: &str, next: Option<SystemTime>) -> Vec<JobRow> {
     let scripts = run_parts::scripts(directory).unwrap_or_default().into_iter();
     // Files that a package leaves to keep the directory are no jobs.
     let scripts = scripts.filter(|script| script.name != ".placeholder");
-    let row = |script: run_parts::Script| Row {
+    let row = |script: run_parts::Script| JobRow {
         name: Some(script.name),
         user: user.map(str::to_owned),
         schedule: schedule.to_owned(),
@@ -131,7 +131,7 @@ fn of_scripts(directory: &Path, user: Option<&str>, schedule: &str, next: Option
 }
 
 /// The jobs of /etc/anacrontab: period in days, delay in minutes, name, command (anacrontab(5)).
-fn of_anacron() -> Vec<Row> {
+fn of_anacron() -> Vec<JobRow> {
     const FILE: &str = "/etc/anacrontab";
     let Ok(text) = std::fs::read_to_string(FILE) else { return Vec::new() };
     let is_installed = ["/usr/sbin/anacron", "/usr/bin/anacron"].iter().any(|path| Path::new(path).exists());
@@ -147,7 +147,7 @@ fn of_anacron() -> Vec<Row> {
         } else {
             others::monitored_by(&command).map_or(State::Unmonitored, State::Other)
         };
-        is_job.then(|| Row {
+        is_job.then(|| JobRow {
             name: Some(name.to_owned()),
             user: Some("root".to_owned()),
             schedule: if period.starts_with('@') { period.to_owned() } else { format!("every {period} days") },
@@ -161,7 +161,7 @@ fn of_anacron() -> Vec<Row> {
     text.lines().enumerate().filter_map(row).collect()
 }
 
-fn of_timer(timer: Timer) -> Row {
+fn of_timer(timer: Timer) -> JobRow {
     let state = if !timer.has_service {
         State::Broken(format!("its unit {} does not exist", timer.service))
     } else if plan::starts_jobmon(&timer.command) || timer.after.contains("jobmon record") {
@@ -170,7 +170,7 @@ fn of_timer(timer: Timer) -> Row {
         others::monitored_by(&timer.command).map_or(State::Unmonitored, State::Other)
     };
     let stem = timer.service.trim_end_matches(".service").to_owned();
-    Row {
+    JobRow {
         name: Some(name_in(&timer.command).unwrap_or(stem)),
         user: Some(timer.user.unwrap_or_else(|| "root".to_owned())),
         schedule: timer.schedule,

@@ -56,7 +56,7 @@ pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<
         tracing::warn!("headers are left out: not every Prometheus can send some when it scrapes");
     }
     let gateways = config.gateways.iter().map(|gateway| scraped(gateway, config)).collect::<Result<_, _>>()?;
-    Ok(scrape::render(&scrape::Options {
+    Ok(scrape::render(&scrape::ScrapeOptions {
         gateways,
         interval: args.interval.0,
         rule_files: args.rule_file.clone(),
@@ -66,15 +66,15 @@ pub(super) fn scrape_config(args: &ScrapeConfigArgs, config: &Config) -> Result<
 }
 
 /// A gateway as Prometheus is to read it: with jobmon's own files of secrets and certificates.
-fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::Gateway> {
+fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::ScrapeTarget> {
     let connection = &config.connection;
-    let mut scraped = scrape::Gateway::new(gateway.url())?;
+    let mut scraped = scrape::ScrapeTarget::new(gateway.url())?;
     scraped.auth = match (&connection.auth, gateway.credentials()) {
         (Some(config::Auth::Basic { user, password }), _) => {
             Some(basic(user, secret_file(password, "password", PASSWORD_FILE)))
         }
         (Some(config::Auth::Bearer(token)), _) => {
-            Some(scrape::Auth::Bearer { token_file: secret_file(token, "token", TOKEN_FILE) })
+            Some(scrape::ScrapeAuth::Bearer { token_file: secret_file(token, "token", TOKEN_FILE) })
         }
         (None, Some((user, password))) => {
             let password = SecretSource::Value(password.clone());
@@ -82,7 +82,7 @@ fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::Gateway
         }
         (None, None) => None,
     };
-    scraped.tls = scrape::Tls {
+    scraped.tls = scrape::ScrapeTls {
         ca_file: connection.ca_file.clone(),
         client: connection
             .client_cert
@@ -94,8 +94,8 @@ fn scraped(gateway: &config::Gateway, config: &Config) -> Result<scrape::Gateway
     Ok(scraped)
 }
 
-fn basic(user: &str, password_file: PathBuf) -> scrape::Auth {
-    scrape::Auth::Basic { username: user.to_owned(), password_file }
+fn basic(user: &str, password_file: PathBuf) -> scrape::ScrapeAuth {
+    scrape::ScrapeAuth::Basic { username: user.to_owned(), password_file }
 }
 
 /// The file that holds the secret; one that has to be made where it is in none.
@@ -117,7 +117,7 @@ pub(super) fn alertmanager(args: &AlertmanagerArgs) -> Result<String> {
     }
     check_mail("--mail-to", &args.mail_to)?;
     check_mail("--mail-from", &args.mail_from)?;
-    Ok(alertmanager::render(&alertmanager::Options {
+    Ok(alertmanager::render(&alertmanager::AlertmanagerOptions {
         webhook: args.webhook.clone(),
         mail: alertmanager::Mail {
             to: args.mail_to.clone(),
@@ -136,7 +136,7 @@ pub(super) fn nginx(args: &NginxArgs) -> Result<String> {
         bail!("--upstream {:?}: nginx speaks to the gateway without TLS", args.upstream);
     }
     let upstream = args.upstream.strip_prefix("http://").unwrap_or(&args.upstream).trim_end_matches('/');
-    let options = nginx::Options {
+    let options = nginx::NginxOptions {
         server_name: args.server_name.clone(),
         listen: args.listen.clone(),
         upstream: upstream.to_owned(),
@@ -160,7 +160,7 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
         config::Origin::Default => name_of(&args.command),
         _ => config.grouping_key.script_name().to_owned(),
     };
-    let options = systemd::Options {
+    let options = systemd::SystemdOptions {
         name,
         jobmon: args.jobmon.clone(),
         arguments: passed_on(&of_the_job(), flags, config)?,

@@ -289,8 +289,8 @@ fn is_awaited(prometheus: &ObservedPrometheus, group: &OwnGroup) -> bool {
 fn loaded(place: &Place, loaded: &[LoadedRule]) -> Vec<Finding> {
     let alerts: BTreeSet<&str> = loaded.iter().filter(|rule| rule.alerts).map(|rule| rule.name.as_str()).collect();
     // One alert has two names, of which either will do.
-    let names = rules::alert_names(&rules::Options::default());
-    let legacy = rules::alert_names(&rules::Options { legacy_names: true, ..rules::Options::default() });
+    let names = rules::alert_names(&rules::RuleOptions::default());
+    let legacy = rules::alert_names(&rules::RuleOptions { legacy_names: true, ..rules::RuleOptions::default() });
     let pairs = names.iter().zip(&legacy);
     let missing: Vec<&String> = pairs
         .filter(|(name, legacy)| !alerts.contains(name.as_str()) && !alerts.contains(legacy.as_str()))
@@ -409,7 +409,7 @@ mod tests {
     }
 
     fn all_rules() -> Vec<LoadedRule> {
-        let names = rules::alert_names(&rules::Options { legacy_names: true, ..rules::Options::default() });
+        let names = rules::alert_names(&rules::RuleOptions { legacy_names: true, ..rules::RuleOptions::default() });
         names
             .into_iter()
             .map(|name| LoadedRule { name, alerts: true, health: Health::Good, ..LoadedRule::default() })

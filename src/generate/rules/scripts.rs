@@ -1,6 +1,6 @@
 //! Rules about jobs.
 
-use super::{Hold, Options, Rule, Severity, quoted, selector};
+use super::{Hold, Rule, RuleOptions, Severity, quoted, selector};
 use crate::expectation::Expectation;
 use crate::generate::{GATEWAY_JOB, GATEWAY_LABEL};
 use crate::grouping::GroupingKey;
@@ -32,7 +32,7 @@ const REMEMBERED: &str = "[5m]";
 ///
 /// Each says for itself which copies are outdated: one query sees one moment, and what a rule before it had recorded could
 /// lack a copy that was scraped since.
-pub(super) fn newest(options: &Options) -> Vec<Rule> {
+pub(super) fn newest(options: &RuleOptions) -> Vec<Rule> {
     let groups = selector(&options.jobs, &["script_name!=\"\""]);
     let all = selector(&options.jobs, &[]);
     let pushes = format!("last_over_time(push_time_seconds{groups}{REMEMBERED})");
@@ -54,7 +54,7 @@ pub(super) fn newest(options: &Options) -> Vec<Rule> {
 }
 
 /// Alerts on jobs, with the recordings that only they need.
-pub(super) fn alerts(options: &Options) -> Vec<Rule> {
+pub(super) fn alerts(options: &RuleOptions) -> Vec<Rule> {
     let mut rules = vec![
         Rule::alert(
             "ScriptFailed",
@@ -105,7 +105,7 @@ pub(super) fn alerts(options: &Options) -> Vec<Rule> {
 }
 
 /// A run that takes too long or is not there any more, while it "runs".
-fn running(options: &Options) -> Vec<Rule> {
+fn running(options: &RuleOptions) -> Vec<Rule> {
     let limit = match options.default_max_duration {
         None => "script:max_duration_seconds:newest".to_owned(),
         Some(limit) => format!(
@@ -206,7 +206,7 @@ fn overdue() -> Vec<Rule> {
 }
 
 /// The groups themselves.
-fn groups(options: &Options) -> Vec<Rule> {
+fn groups(options: &RuleOptions) -> Vec<Rule> {
     let groups = selector(&options.jobs, &["script_name!=\"\""]);
     let stale_after = options.stale_after.as_secs_f64();
     vec![

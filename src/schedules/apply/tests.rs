@@ -59,11 +59,11 @@ fn a_leftover_of_a_killed_jobmon_is_no_obstacle() {
 #[test]
 fn two_at_once_are_one_too_many() {
     let directory = tempfile::tempdir().unwrap();
-    let lock = Lock::take(directory.path()).unwrap();
+    let lock = EditLock::take(directory.path()).unwrap();
     let expected = "another jobmon is changing crontabs: try again when it is done";
-    assert_eq!(Lock::take(directory.path()).unwrap_err(), expected);
+    assert_eq!(EditLock::take(directory.path()).unwrap_err(), expected);
     drop(lock);
-    Lock::take(directory.path()).unwrap();
+    EditLock::take(directory.path()).unwrap();
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) fn placeholder() -> RawFd {
 
 /// What a descriptor is, as far as it matters for letting go of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file, a terminal or another device: nobody waits for its end.
     File,
     /// A pipe or a FIFO: a reader waits for the last writer to go.
@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 /// The kind of an open descriptor; None if it is closed.
-pub fn kind(fd: RawFd) -> Option<Kind> {
+pub fn kind(fd: RawFd) -> Option<FileKind> {
     // SAFETY: a zeroed `stat` is valid and filled in by the kernel; a closed number is an error.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
@@ -46,9 +46,9 @@ pub fn kind(fd: RawFd) -> Option<Kind> {
             return None;
         }
         Some(match stat.st_mode & libc::S_IFMT {
-            libc::S_IFIFO => Kind::Pipe,
-            libc::S_IFSOCK => Kind::Socket { device: stat.st_dev as u64, inode: stat.st_ino as u64 },
-            _ => Kind::File,
+            libc::S_IFIFO => FileKind::Pipe,
+            libc::S_IFSOCK => FileKind::Socket { device: stat.st_dev as u64, inode: stat.st_ino as u64 },
+            _ => FileKind::File,
         })
     }
 }
