@@ -235,7 +235,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l spread -d 'Whic
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l fix -d 'Heal what can be healed, and check again'
+complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -l fix -d 'Fix what can be fixed, and check again'
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l format -d 'Output format' -r -f -a "table\t'A table for people'
