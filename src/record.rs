@@ -5,12 +5,18 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock;
 use crate::exit_code;
 use crate::grouping::GroupingKey;
+use crate::metrics::unix_seconds;
 use crate::supervise::{End, Execution};
 
 /// How a finished run is counted: the `result` label of `script_runs_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// The exit code was one of the success codes (0 unless configured).
     Success,
@@ -68,14 +74,46 @@ impl RunId {
 }
 
 /// One try of a run with retries.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// When the attempt started.
+    #[serde(with = "clock::time")]
     pub started_at: SystemTime,
     /// Wall duration of the attempt.
+    #[serde(with = "clock::duration")]
     pub duration: Duration,
     /// Its exit code, as `script_exit_code` counts it.
     pub exit_code: i32,
+}
+
+/// What is known of a run, as values. Journal, history and the state of the group keep all of it, and `status` and
+/// `history` show it: a new fact is a field here and a line in [`named`](Self::named).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// When it started (of a skipped run: when it would have).
+    #[serde(with = "clock::time")]
+    pub started_at: SystemTime,
+    /// When it ended.
+    #[serde(with = "clock::time")]
+    pub ended_at: SystemTime,
+    /// Wall duration by a clock that no time change steps.
+    #[serde(with = "clock::duration")]
+    pub duration: Duration,
+    /// How it counts.
+    pub outcome: Outcome,
+    /// `script_exit_code`: 128+n if signal n ended it, 124 timed out, 127/126 not found/not executable, 255 lost.
+    pub exit_code: i32,
+    /// The signal that ended it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// CPU time in user mode, of the job and the children it waited for.
+    #[serde(with = "clock::duration")]
+    pub cpu_user: Duration,
+    /// CPU time in kernel mode, likewise.
+    #[serde(with = "clock::duration")]
+    pub cpu_system: Duration,
+    /// Peak resident set size in bytes.
+    pub max_resident_bytes: u64,
 }
 
 /// A finished run: what happened, by whose name, and how it counts.
@@ -87,24 +125,8 @@ pub struct RunRecord {
     pub grouping_key: GroupingKey,
     /// The command for people: words quoted as for a shell, invalid UTF-8 replaced.
     pub command: String,
-    /// When it started (of a skipped run: when it would have).
-    pub started_at: SystemTime,
-    /// When it ended.
-    pub ended_at: SystemTime,
-    /// Wall duration by a clock that no time change steps.
-    pub duration: Duration,
-    /// How it counts.
-    pub outcome: Outcome,
-    /// `script_exit_code`: 128+n if signal n ended it, 124 timed out, 127/126 not found/not executable, 255 lost.
-    pub exit_code: i32,
-    /// The signal that ended it, if one did.
-    pub signal: Option<i32>,
-    /// CPU time in user mode, of the job and the children it waited for.
-    pub cpu_user: Duration,
-    /// CPU time in kernel mode, likewise.
-    pub cpu_system: Duration,
-    /// Peak resident set size in bytes.
-    pub max_resident_bytes: u64,
+    /// What happened.
+    pub facts: RunFacts,
     /// The attempts, if it was retried; a run without retries has none listed.
     pub attempts: Vec<AttemptRecord>,
     /// The end of its output, where that is kept.
@@ -135,31 +157,32 @@ impl SuccessCodes {
     }
 }
 
-impl RunRecord {
-    /// Names and judges `execution`.
-    pub fn new(
-        run_id: RunId,
-        grouping_key: GroupingKey,
-        command: String,
-        execution: &Execution,
-        success_codes: &SuccessCodes,
-    ) -> Self {
-        let usage = execution.usage;
-        let attempts = match execution.attempts.as_slice() {
-            [] | [_] => Vec::new(),
-            several => several
-                .iter()
-                .map(|attempt| AttemptRecord {
-                    started_at: attempt.started_at,
-                    duration: attempt.elapsed,
-                    exit_code: exit_code_of(attempt.end),
-                })
-                .collect(),
-        };
+impl RunFacts {
+    /// What is known of a run that has started: it is lost, unless more becomes known.
+    pub fn begun(started_at: SystemTime) -> Self {
         Self {
-            run_id,
-            grouping_key,
-            command,
+            started_at,
+            ended_at: started_at,
+            duration: Duration::ZERO,
+            outcome: Outcome::Lost,
+            exit_code: exit_code::LOST,
+            signal: None,
+            cpu_user: Duration::ZERO,
+            cpu_system: Duration::ZERO,
+            max_resident_bytes: 0,
+        }
+    }
+
+    /// The same run when it was last known to be alive; an earlier time than that of its start is another clock's.
+    pub fn lost_at(self, last_seen: SystemTime) -> Self {
+        let duration = clock::since(self.started_at, last_seen);
+        Self { ended_at: self.started_at + duration, duration, ..self }
+    }
+
+    /// The same run when it has ended.
+    pub fn ended(self, execution: &Execution, success_codes: &SuccessCodes) -> Self {
+        let usage = execution.usage;
+        Self {
             started_at: execution.started_at,
             ended_at: execution.ended_at,
             duration: execution.elapsed,
@@ -172,10 +195,47 @@ impl RunRecord {
             cpu_user: usage.user,
             cpu_system: usage.system,
             max_resident_bytes: usage.max_resident_bytes,
-            attempts,
-            output_tail: execution.output_tail.clone(),
-            job_metrics: None,
         }
+    }
+
+    /// Each by its name in JSON and CSV, in the order of the columns; null where there is none.
+    pub fn named(&self) -> [(&'static str, Value); 9] {
+        [
+            ("result", self.outcome.as_str().into()),
+            ("exit_code", self.exit_code.into()),
+            ("signal", self.signal.into()),
+            ("start_time_seconds", unix_seconds(self.started_at).into()),
+            ("end_time_seconds", unix_seconds(self.ended_at).into()),
+            ("duration_seconds", self.duration.as_secs_f64().into()),
+            ("cpu_user_seconds", self.cpu_user.as_secs_f64().into()),
+            ("cpu_system_seconds", self.cpu_system.as_secs_f64().into()),
+            ("max_resident_bytes", self.max_resident_bytes.into()),
+        ]
+    }
+}
+
+impl RunRecord {
+    /// A run with its facts and nothing else.
+    pub fn new(run_id: RunId, grouping_key: GroupingKey, command: String, facts: RunFacts) -> Self {
+        let (attempts, output_tail, job_metrics) = (Vec::new(), None, None);
+        Self { run_id, grouping_key, command, facts, attempts, output_tail, job_metrics }
+    }
+
+    /// The same run when it has ended: what was seen of it, judged.
+    pub fn ended(self, execution: &Execution, success_codes: &SuccessCodes) -> Self {
+        let attempts = match execution.attempts.as_slice() {
+            [] | [_] => Vec::new(),
+            several => several
+                .iter()
+                .map(|attempt| AttemptRecord {
+                    started_at: attempt.started_at,
+                    duration: attempt.elapsed,
+                    exit_code: exit_code_of(attempt.end),
+                })
+                .collect(),
+        };
+        let facts = self.facts.ended(execution, success_codes);
+        Self { facts, attempts, output_tail: execution.output_tail.clone(), ..self }
     }
 }
 

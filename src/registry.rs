@@ -22,7 +22,6 @@
 //! `now` is passed in. Order never rests on the clock alone: a state's version is a sequence number, and what a jobmon
 //! reports of its own run just ended is the newest whatever the clock says.
 
-mod clock;
 pub mod group_state;
 pub mod groups;
 pub mod history;
@@ -49,9 +48,7 @@ use crate::grouping::GroupingKey;
 use crate::record::{RunId, RunRecord};
 use crate::text::Warning;
 
-pub use self::group_state::{
-    Declaration, Expectations, GroupState, JobMetrics, LastRun, Past, RunCounts, ScheduleSpec,
-};
+pub use self::group_state::{Declaration, Expectations, GroupState, JobMetrics, Past, RunCounts, ScheduleSpec};
 pub use self::groups::{Group, GroupId};
 pub use self::history::{PastRun, Retention, RunFilter};
 pub use self::journal::RunStart;
@@ -162,7 +159,7 @@ impl Registry {
         self.store.write(Durability::Crash, |transaction| {
             let mut group = groups::find_or_create(transaction, &start.grouping_key)?;
             group.expect(&start.declaration, now);
-            group.state.start(start.started_at);
+            group.state.start(start.facts.started_at);
             group.state.running = still_running(transaction, &running)?;
             groups::store(transaction, &group)?;
             place(transaction, &group, &start.declaration, now)?;
@@ -200,7 +197,7 @@ impl Registry {
                     return Ok(None);
                 }
                 let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
-                let newer_failures = history::failures_since(transaction, group.id, record.started_at)?;
+                let newer_failures = history::failures_since(transaction, group.id, record.facts.started_at)?;
                 history::insert(transaction, group.id, record)?;
                 if group.state.seq == 0 {
                     group.expect(declaration, now);
@@ -210,8 +207,9 @@ impl Registry {
                 group.state.finish(record, Arrival::Late(now), newer_failures);
                 group.state.running = still_running(transaction, &running)?;
                 groups::store(transaction, &group)?;
-                let is_newest = group.state.last_run.as_ref().is_some_and(|run| run.started_at == record.started_at);
-                if is_newest && declaration.withdraw(record.outcome) {
+                let is_newest =
+                    group.state.last_run.as_ref().is_some_and(|run| run.started_at == record.facts.started_at);
+                if is_newest && declaration.withdraw(record.facts.outcome) {
                     replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?;
                 } else {
                     let sinks = declaration.sinks.as_deref().filter(|_| !is_placed && !group.retired);
@@ -513,7 +511,7 @@ fn count(
         group.state.finish(record, Arrival::Now, 0);
         group.state.running = still_running(transaction, running)?;
         groups::store(transaction, &group)?;
-        match declaration.withdraw(record.outcome) {
+        match declaration.withdraw(record.facts.outcome) {
             true => replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?,
             false => place(transaction, &group, declaration, now)?,
         }

@@ -32,7 +32,7 @@ pub fn run(args: &LogsArgs, config: &Config) -> Result<ExitCode> {
         }
     };
     let output = session.registry.output(&run.record.run_id)?.with_context(|| {
-        let started = timestamp(run.record.started_at);
+        let started = timestamp(run.record.facts.started_at);
         format!("the run of {name:?} at {started} kept no output: use \"jobmon run --tail\"")
     })?;
     Ok(super::print_bytes(&output, ExitCode::SUCCESS))

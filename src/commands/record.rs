@@ -13,7 +13,7 @@ use crate::cli::Flags;
 use crate::cli::record::RecordArgs;
 use crate::config::{self, Config, ExplicitFile};
 use crate::declaration::{self, Strictness};
-use crate::record::{Outcome, RunId, RunRecord, SuccessCodes};
+use crate::record::{Outcome, RunFacts, RunId, RunRecord, SuccessCodes};
 use crate::registry::{RunStart, journal};
 use crate::service::{self, ServiceEnd, Usage, Variables};
 
@@ -115,28 +115,32 @@ fn record(config: &Config, facts: Facts) -> Result<ExitCode> {
         declaration::declare(config, declaration::expectations(config, schedule), &declaration::route(config), now);
     let started_at = facts.ended_at.checked_sub(facts.duration).unwrap_or(SystemTime::UNIX_EPOCH);
     let key = &config.grouping_key;
+    let begun = RunFacts::begun(started_at);
+    let (end, (cpu_user, cpu_system)) = (facts.end, facts.cpu);
     let record = RunRecord {
-        run_id: facts.run_id,
-        grouping_key: key.clone(),
-        command: facts.command,
-        started_at,
-        ended_at: facts.ended_at,
-        duration: facts.duration,
-        outcome: facts.end.outcome,
-        exit_code: facts.end.exit_code,
-        signal: facts.end.signal,
-        cpu_user: facts.cpu.0,
-        cpu_system: facts.cpu.1,
-        max_resident_bytes: facts.max_resident_bytes,
-        attempts: Vec::new(),
-        output_tail: facts.end.note.map(|note| format!("systemd: {note}\n").into_bytes()),
-        job_metrics: None,
+        output_tail: end.note.map(|note| format!("systemd: {note}\n").into_bytes()),
+        ..RunRecord::new(
+            facts.run_id,
+            key.clone(),
+            facts.command,
+            RunFacts {
+                ended_at: facts.ended_at,
+                duration: facts.duration,
+                outcome: end.outcome,
+                exit_code: end.exit_code,
+                signal: end.signal,
+                cpu_user,
+                cpu_system,
+                max_resident_bytes: facts.max_resident_bytes,
+                ..begun.clone()
+            },
+        )
     };
     let start = RunStart {
         run_id: record.run_id.clone(),
         grouping_key: key.clone(),
         command: record.command.clone(),
-        started_at,
+        facts: begun,
         declaration: declared,
     };
     let kept = DeliverySession::open(config).and_then(|mut session| {

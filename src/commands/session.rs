@@ -80,7 +80,7 @@ impl Session {
             tracing::warn!("{warning}");
         }
         for (run, _) in self.registry.ingest(leftovers.runs, now)?.runs {
-            tracing::info!("found in the journal: {} of {}", run.outcome, run.grouping_key);
+            tracing::info!("found in the journal: {} of {}", run.facts.outcome, run.grouping_key);
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use crate::expectation::Amount;
 use crate::metrics::families::ScriptFamily;
 use crate::metrics::{Exposition, MetricFamily, Sample, seconds, unix_seconds};
-use crate::record::Outcome;
-use crate::registry::{GroupState, LastRun, Past};
+use crate::record::{Outcome, RunFacts};
+use crate::registry::{GroupState, Past};
 pub use crate::sinks::{Content, Write};
 
 impl Content {
@@ -87,7 +87,7 @@ fn perhaps(value: Option<f64>) -> Vec<Value> {
     value.map(one).unwrap_or_default()
 }
 
-fn of_last_run(state: &GroupState, value: impl Fn(&LastRun) -> f64) -> Vec<Value> {
+fn of_last_run(state: &GroupState, value: impl Fn(&RunFacts) -> f64) -> Vec<Value> {
     perhaps(state.last_run.as_ref().map(value))
 }
 

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
+use crate::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use crate::destination::Sink;
 use crate::expectation::{Amount, Amounts, Expectation, Range};
 use crate::grouping::{GroupingKey, LabelError, LabelName, LabelValue};
 use crate::metrics::Exposition;
-use crate::record::{Outcome, RunRecord};
+use crate::record::{Outcome, RunFacts, RunRecord};
 use crate::schedule::{Schedule, Zone};
 
 /// Finished runs by outcome.
@@ -36,29 +36,6 @@ impl RunCounts {
     fn add(&mut self, outcome: Outcome) {
         self.set(outcome, self.of(outcome).saturating_add(1));
     }
-}
-
-/// The most recent finished run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LastRun {
-    /// When it started.
-    pub started_at: SystemTime,
-    /// When it ended.
-    pub ended_at: SystemTime,
-    /// Wall duration.
-    pub duration: Duration,
-    /// How it counts.
-    pub outcome: Outcome,
-    /// As `script_exit_code` counts it.
-    pub exit_code: i32,
-    /// The signal that ended it, if one did.
-    pub signal: Option<i32>,
-    /// CPU time in user mode.
-    pub cpu_user: Duration,
-    /// CPU time in kernel mode.
-    pub cpu_system: Duration,
-    /// Peak resident set size in bytes.
-    pub max_resident_bytes: u64,
 }
 
 /// Whether the counts here are all there are, or a gateway may remember earlier ones.
@@ -192,7 +169,7 @@ pub struct GroupState {
     /// When the most recent run started, finished or not.
     pub last_start: Option<SystemTime>,
     /// The most recent finished run, skipped ones left out.
-    pub last_run: Option<LastRun>,
+    pub last_run: Option<RunFacts>,
     /// When a run last ended in success.
     pub last_success: Option<SystemTime>,
     /// When a run last ended in anything but success or skipped.
@@ -240,54 +217,44 @@ impl GroupState {
     /// A run has ended. `newer_failures` are the unsuccessful runs that started after this one, for late arrivals.
     pub(crate) fn finish(&mut self, record: &RunRecord, arrival: Arrival, newer_failures: u64) {
         self.seq += 1;
-        self.counts.add(record.outcome);
-        if record.outcome == Outcome::Skipped {
+        self.counts.add(record.facts.outcome);
+        if record.facts.outcome == Outcome::Skipped {
             return;
         }
-        self.duration_total = self.duration_total.saturating_add(record.duration);
+        self.duration_total = self.duration_total.saturating_add(record.facts.duration);
         let most_recent = |known: Option<SystemTime>, time: SystemTime| match arrival {
             Arrival::Now => true,
             // What lies in the future was written by a clock that has since been put right.
             Arrival::Late(now) => known.is_none_or(|known| known <= time || known > now),
         };
-        let succeeded = record.outcome == Outcome::Success;
+        let succeeded = record.facts.outcome == Outcome::Success;
         let last_run_start = self.last_run.as_ref().map(|run| run.started_at);
-        let is_last = most_recent(last_run_start, record.started_at);
+        let is_last = most_recent(last_run_start, record.facts.started_at);
         // Of two runs that overlap, the one that started later was announced later, and its start stays; unless it lies
         // in the future, where a clock put it that has since been put right.
-        let overlaps = |start| (record.started_at..=record.ended_at).contains(&start);
+        let overlaps = |start| (record.facts.started_at..=record.facts.ended_at).contains(&start);
         let announced = arrival == Arrival::Now && self.last_start.is_some_and(overlaps);
-        if !announced && most_recent(self.last_start, record.started_at) {
-            self.last_start = Some(record.started_at);
+        if !announced && most_recent(self.last_start, record.facts.started_at) {
+            self.last_start = Some(record.facts.started_at);
         }
         if succeeded {
             if is_last {
                 self.consecutive_failures = 0;
-            } else if most_recent(self.last_success, record.ended_at) {
+            } else if most_recent(self.last_success, record.facts.ended_at) {
                 self.consecutive_failures = newer_failures;
             }
-        } else if is_last || most_recent(self.last_success, record.started_at) {
+        } else if is_last || most_recent(self.last_success, record.facts.started_at) {
             self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         }
         let last_of_its_kind = if succeeded { &mut self.last_success } else { &mut self.last_failure };
-        if most_recent(*last_of_its_kind, record.ended_at) {
-            *last_of_its_kind = Some(record.ended_at);
+        if most_recent(*last_of_its_kind, record.facts.ended_at) {
+            *last_of_its_kind = Some(record.facts.ended_at);
         }
         if is_last {
             if let Some(text) = &record.job_metrics {
                 self.job_metrics.finish(text);
             }
-            self.last_run = Some(LastRun {
-                started_at: record.started_at,
-                ended_at: record.ended_at,
-                duration: record.duration,
-                outcome: record.outcome,
-                exit_code: record.exit_code,
-                signal: record.signal,
-                cpu_user: record.cpu_user,
-                cpu_system: record.cpu_system,
-                max_resident_bytes: record.max_resident_bytes,
-            });
+            self.last_run = Some(record.facts.clone());
         }
     }
 }

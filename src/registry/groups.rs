@@ -1,20 +1,20 @@
 //! The groups table: a [`GroupState`] as a row.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::SystemTime;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::group_state::{
-    Declaration, Expectations, GroupState, JobMetrics, LastRun, Past, expectations_as_json, key_of_labels,
+    Declaration, Expectations, GroupState, JobMetrics, Past, expectations_as_json, key_of_labels,
 };
 use super::sql;
+use crate::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use crate::grouping::{GroupingKey, LabelError};
-use crate::record::Outcome;
+use crate::record::{Outcome, RunFacts};
 
 /// Names a group within one registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,7 +158,7 @@ pub(super) fn store(connection: &Connection, group: &Group) -> rusqlite::Result<
 
 /// Reads what [`select`] selects.
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
-    let stored: StoredGroup = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| unreadable(3, error))?;
+    let stored: StoredGroup = json(row, 3)?;
     let (id, seq, retired) = (GroupId(row.get(0)?), row.get(1).map(natural)?, row.get(2)?);
     stored.into_group(id, seq, retired).map_err(|error| unreadable(3, error))
 }
@@ -186,31 +186,9 @@ struct StoredGroup {
     #[serde(with = "expectations_as_json")]
     registered: Expectations,
     route: Option<String>,
-    last_run: Option<StoredRun>,
+    last_run: Option<RunFacts>,
     metrics_pushed: String,
     metrics_of_run: String,
-}
-
-/// The most recent finished run.
-#[derive(Serialize, Deserialize)]
-struct StoredRun {
-    started: i64,
-    ended: i64,
-    duration: i64,
-    /// Index in [`Outcome::ALL`].
-    outcome: i64,
-    exit_code: i32,
-    signal: Option<i32>,
-    cpu_user: i64,
-    cpu_system: i64,
-    max_resident: u64,
-}
-
-/// A row that says what no jobmon writes.
-#[derive(Debug)]
-enum InvalidRow {
-    Labels(LabelError),
-    Outcome(i64),
 }
 
 impl StoredGroup {
@@ -235,17 +213,7 @@ impl StoredGroup {
             expected: group.expected.clone(),
             registered: group.registered.clone(),
             route: group.route.clone(),
-            last_run: state.last_run.as_ref().map(|run| StoredRun {
-                started: nanos_of(run.started_at),
-                ended: nanos_of(run.ended_at),
-                duration: nanos_of_duration(run.duration),
-                outcome: run.outcome as i64,
-                exit_code: run.exit_code,
-                signal: run.signal,
-                cpu_user: nanos_of_duration(run.cpu_user),
-                cpu_system: nanos_of_duration(run.cpu_system),
-                max_resident: run.max_resident_bytes,
-            }),
+            last_run: state.last_run.clone(),
             metrics_pushed: state.job_metrics.pushed.clone(),
             metrics_of_run: state.job_metrics.of_last_run.clone(),
         }
@@ -255,13 +223,13 @@ impl StoredGroup {
         serde_json::to_string(self).expect("numbers, texts and maps with text keys are JSON")
     }
 
-    fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, InvalidRow> {
+    fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, LabelError> {
         let mut state = GroupState {
             seq,
             running: self.running,
             duration_total: duration_of(self.duration_total),
             last_start: self.last_start.map(time_of),
-            last_run: self.last_run.map(StoredRun::into_run).transpose()?,
+            last_run: self.last_run,
             last_success: self.last_success.map(time_of),
             last_failure: self.last_failure.map(time_of),
             consecutive_failures: self.consecutive_failures,
@@ -275,7 +243,7 @@ impl StoredGroup {
         }
         Ok(Group {
             id,
-            key: key_of_labels(self.labels).map_err(InvalidRow::Labels)?,
+            key: key_of_labels(self.labels)?,
             state,
             command: self.command,
             route: self.route,
@@ -284,38 +252,6 @@ impl StoredGroup {
             registered: self.registered,
         })
     }
-}
-
-impl StoredRun {
-    fn into_run(self) -> Result<LastRun, InvalidRow> {
-        Ok(LastRun {
-            started_at: time_of(self.started),
-            ended_at: time_of(self.ended),
-            duration: duration_of(self.duration),
-            outcome: outcome_of(self.outcome).ok_or(InvalidRow::Outcome(self.outcome))?,
-            exit_code: self.exit_code,
-            signal: self.signal,
-            cpu_user: duration_of(self.cpu_user),
-            cpu_system: duration_of(self.cpu_system),
-            max_resident_bytes: self.max_resident,
-        })
-    }
-}
-
-impl fmt::Display for InvalidRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Labels(error) => error.fmt(f),
-            Self::Outcome(index) => write!(f, "no outcome has the number {index}"),
-        }
-    }
-}
-
-impl std::error::Error for InvalidRow {}
-
-/// The outcome at that index of [`Outcome::ALL`].
-pub(super) fn outcome_of(index: i64) -> Option<Outcome> {
-    Outcome::ALL.get(usize::try_from(index).ok()?).copied()
 }
 
 /// A count as SQLite stores it.
@@ -331,6 +267,11 @@ pub(super) fn natural(count: i64) -> u64 {
 /// An optional time as SQLite stores it.
 pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SystemTime>> {
     row.get::<_, Option<i64>>(column).map(|nanos| nanos.map(time_of))
+}
+
+/// What a column of JSON says.
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| unreadable(column, error))
 }
 
 fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
@@ -358,7 +299,7 @@ mod tests {
             running: 3,
             duration_total: Duration::from_millis(1500),
             last_start: Some(at(1)),
-            last_run: Some(LastRun {
+            last_run: Some(RunFacts {
                 started_at: at(1),
                 ended_at: at(2),
                 duration: Duration::from_micros(1),

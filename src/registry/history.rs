@@ -5,11 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
-use super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
-use super::groups::{self, Group, GroupId, integer, natural, outcome_of};
+use super::groups::{self, Group, GroupId, integer, natural};
 use super::sql;
+use crate::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use crate::grouping::GroupingKey;
-use crate::record::{AttemptRecord, Outcome, RunId, RunRecord};
+use crate::record::{AttemptRecord, Outcome, RunFacts, RunId, RunRecord};
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,22 +71,16 @@ pub(super) fn insert(
 ) -> rusqlite::Result<Option<i64>> {
     let added = sql::execute(
         transaction,
-        "INSERT INTO runs (run_id, group_id, command, started_at, ended_at, duration, outcome, exit_code, signal, \
-         cpu_user, cpu_system, max_resident) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-         ON CONFLICT (run_id) DO NOTHING",
+        "INSERT INTO runs (run_id, group_id, command, started_at, ended_at, outcome, facts) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (run_id) DO NOTHING",
         params![
             record.run_id.as_str(),
             group.0,
             record.command,
-            nanos_of(record.started_at),
-            nanos_of(record.ended_at),
-            nanos_of_duration(record.duration),
-            record.outcome as i64,
-            record.exit_code,
-            record.signal,
-            nanos_of_duration(record.cpu_user),
-            nanos_of_duration(record.cpu_system),
-            integer(record.max_resident_bytes),
+            nanos_of(record.facts.started_at),
+            nanos_of(record.facts.ended_at),
+            record.facts.outcome as i64,
+            serde_json::to_string(&record.facts).expect("numbers and texts are JSON"),
         ],
     )?;
     if added == 0 {
@@ -187,8 +181,7 @@ fn newest(connection: &Connection, group: Option<&Group>, filter: &RunFilter) ->
         conditions.push(format!("runs.ended_at >= {}", nanos_of(since)));
         conditions.push(format!("runs.id >= {}", first_since(connection, since)?));
     }
-    let columns = ", runs.id, runs.run_id, runs.command, runs.started_at, runs.ended_at, runs.duration, runs.outcome, \
-                   runs.exit_code, runs.signal, runs.cpu_user, runs.cpu_system, runs.max_resident, \
+    let columns = ", runs.id, runs.run_id, runs.command, runs.facts, \
                    EXISTS (SELECT 1 FROM outputs WHERE outputs.run = runs.id)";
     // CROSS JOIN: the runs are found first, and each one's group by its id.
     let tail = format!(
@@ -220,25 +213,10 @@ fn first_since(connection: &Connection, since: SystemTime) -> rusqlite::Result<i
 
 fn past_run(row: &Row<'_>) -> rusqlite::Result<(i64, PastRun)> {
     let column = |number: usize| groups::WIDTH + number;
-    let outcome = outcome_of(row.get(column(6))?);
-    let record = RunRecord {
-        run_id: RunId::new(row.get::<_, String>(column(1))?),
-        grouping_key: groups::from_row(row)?.key,
-        command: row.get(column(2))?,
-        started_at: time_of(row.get(column(3))?),
-        ended_at: time_of(row.get(column(4))?),
-        duration: duration_of(row.get(column(5))?),
-        outcome: outcome.ok_or(rusqlite::Error::IntegralValueOutOfRange(column(6), -1))?,
-        exit_code: row.get(column(7))?,
-        signal: row.get(column(8))?,
-        cpu_user: duration_of(row.get(column(9))?),
-        cpu_system: duration_of(row.get(column(10))?),
-        max_resident_bytes: natural(row.get(column(11))?),
-        attempts: Vec::new(),
-        output_tail: None,
-        job_metrics: None,
-    };
-    Ok((row.get(column(0))?, PastRun { record, has_output: row.get(column(12))? }))
+    let facts: RunFacts = groups::json(row, column(3))?;
+    let (run_id, command) = (RunId::new(row.get::<_, String>(column(1))?), row.get(column(2))?);
+    let record = RunRecord::new(run_id, groups::from_row(row)?.key, command, facts);
+    Ok((row.get(column(0))?, PastRun { record, has_output: row.get(column(4))? }))
 }
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
@@ -258,7 +236,7 @@ pub(super) fn is_retention_due(transaction: &Transaction<'_>, run: i64, now: Sys
     }
     // A time in the future was written by a clock that has since been put right.
     Ok(last_retention(transaction)?
-        .is_none_or(|last| last > now || super::clock::since(last, now) >= RETENTION_INTERVAL))
+        .is_none_or(|last| last > now || crate::clock::since(last, now) >= RETENTION_INTERVAL))
 }
 
 /// Retention begins: notes that, and says which runs are too old, by the time of their end.
@@ -270,7 +248,7 @@ pub(super) fn too_old(
     retention: &Retention,
     now: SystemTime,
 ) -> rusqlite::Result<TooOld> {
-    let has_leapt = last_retention(transaction)?.is_some_and(|last| super::clock::since(last, now) > retention.max_age);
+    let has_leapt = last_retention(transaction)?.is_some_and(|last| crate::clock::since(last, now) > retention.max_age);
     sql::execute(
         transaction,
         "INSERT INTO notes (name, value) VALUES ('retention', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",

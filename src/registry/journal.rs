@@ -27,9 +27,8 @@ use self::format::Contents;
 pub use self::identity::{new_run_id, run_id};
 use super::state_dir::{private_file, undo_umask};
 use super::{Declaration, StateDir};
-use crate::exit_code;
 use crate::grouping::GroupingKey;
-use crate::record::{Outcome, RunId, RunRecord};
+use crate::record::{RunFacts, RunId, RunRecord};
 use crate::text::Warning;
 
 /// A run as far as it is known when it starts.
@@ -41,8 +40,8 @@ pub struct RunStart {
     pub grouping_key: GroupingKey,
     /// The command for people, as in [`RunRecord::command`].
     pub command: String,
-    /// When it started.
-    pub started_at: SystemTime,
+    /// What is known so far.
+    pub facts: RunFacts,
     /// What it brings along for its group.
     pub declaration: Declaration,
 }
@@ -226,14 +225,14 @@ pub fn leftovers(dir: &StateDir, limit: Option<usize>, now: SystemTime) -> Lefto
             Seen::Running(_) | Seen::Ending | Seen::Unknown => {}
         }
     }
-    found.runs.sort_by_key(|run| run.record.started_at);
+    found.runs.sort_by_key(|run| run.record.facts.started_at);
     found
 }
 
 /// The runs in progress on this host, oldest first.
 pub fn running(dir: &StateDir, now: SystemTime) -> Vec<RunStart> {
     let mut runs: Vec<_> = file_names(dir, "").iter().filter_map(|name| in_progress(dir, name, now)).collect();
-    runs.sort_by_key(|run| run.started_at);
+    runs.sort_by_key(|run| run.facts.started_at);
     runs
 }
 
@@ -307,24 +306,8 @@ fn in_progress(dir: &StateDir, name: &str, now: SystemTime) -> Option<RunStart> 
 
 /// The record of a run of which only the start is known; see [`Leftover::record`].
 pub fn lost(start: &RunStart, last_seen: SystemTime) -> RunRecord {
-    let duration = super::clock::since(start.started_at, last_seen);
-    RunRecord {
-        run_id: start.run_id.clone(),
-        grouping_key: start.grouping_key.clone(),
-        command: start.command.clone(),
-        started_at: start.started_at,
-        ended_at: start.started_at + duration,
-        duration,
-        outcome: Outcome::Lost,
-        exit_code: exit_code::LOST,
-        signal: None,
-        cpu_user: Duration::ZERO,
-        cpu_system: Duration::ZERO,
-        max_resident_bytes: 0,
-        attempts: Vec::new(),
-        output_tail: None,
-        job_metrics: None,
-    }
+    let facts = start.facts.clone().lost_at(last_seen);
+    RunRecord::new(start.run_id.clone(), start.grouping_key.clone(), start.command.clone(), facts)
 }
 
 /// `HASH-RUNID.run`, where HASH is the group's, so that a group's files are found without opening the others.

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::clock::nanos_of;
 use super::groups::{self, Group, GroupId, integer, natural, optional_time};
 use super::sink_health;
 use super::sql;
+use crate::clock::nanos_of;
 use crate::destination::Sink;
 
 /// What is to be at a sink.
@@ -409,7 +409,7 @@ pub(super) fn pending_actions(
         let action = if replica.desired == Desired::Present { Action::Push } else { Action::Delete };
         Ok(PendingAction { group: groups::from_row(row)?, replica, action })
     };
-    let farthest = nanos_of(now).saturating_add(super::clock::nanos_of_duration(sink_health::LONGEST_BACKOFF));
+    let farthest = nanos_of(now).saturating_add(crate::clock::nanos_of_duration(sink_health::LONGEST_BACKOFF));
     sql::query(connection, &query, params![nanos_of(now), farthest], pending)
 }
 

@@ -1,6 +1,6 @@
 //! The tables of the database, and its version.
 //!
-//! All times and durations are nanoseconds (see [`super::clock`]). The version is SQLite's `user_version`: a jobmon leaves
+//! All times and durations are nanoseconds (see [`crate::clock`]). The version is SQLite's `user_version`: a jobmon leaves
 //! a database of another version alone, also one that changes while it is open.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -26,10 +26,9 @@ const TABLES: &str = "
         run_id TEXT NOT NULL UNIQUE,
         group_id INTEGER NOT NULL,
         command TEXT NOT NULL,
-        started_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, duration INTEGER NOT NULL,
-        outcome INTEGER NOT NULL,             -- index in Outcome::ALL
-        exit_code INTEGER NOT NULL, signal INTEGER,
-        cpu_user INTEGER NOT NULL, cpu_system INTEGER NOT NULL, max_resident INTEGER NOT NULL
+        -- Of the facts, what queries ask for; outcome is the index in Outcome::ALL.
+        started_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, outcome INTEGER NOT NULL,
+        facts TEXT NOT NULL                   -- JSON: RunFacts
     ) STRICT;
     CREATE INDEX runs_of_group ON runs (group_id);
     CREATE INDEX runs_unsuccessful ON runs (group_id, outcome) WHERE outcome <> 0;

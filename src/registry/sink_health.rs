@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::clock::nanos_of;
 use super::groups::{natural, optional_time};
 use super::replicas::{self, RetryableError};
 use super::sql;
+use crate::clock::nanos_of;
 use crate::destination::Sink;
 
 /// A sink that has been spoken to.
@@ -33,7 +33,7 @@ impl SinkHealth {
     /// Whether it is backing off at `now`. A time that lies farther ahead than any backoff reaches was written under
     /// another clock, and does not count.
     pub fn is_backing_off(&self, now: SystemTime) -> bool {
-        self.backoff_until.is_some_and(|until| until > now && super::clock::since(now, until) <= LONGEST_BACKOFF)
+        self.backoff_until.is_some_and(|until| until > now && crate::clock::since(now, until) <= LONGEST_BACKOFF)
     }
 }
 

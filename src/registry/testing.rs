@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{Declaration, Registry, RunStart, StateDir, journal};
 use crate::destination::Sink;
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
-use crate::record::{Outcome, RunRecord};
+use crate::record::{Outcome, RunFacts, RunRecord};
 
 /// A state directory that goes away with the test.
 pub(super) struct Temp {
@@ -59,7 +59,7 @@ pub(super) fn start(name: &str, seconds: u64) -> RunStart {
         run_id: journal::new_run_id(),
         grouping_key: key(name),
         command: format!("/usr/local/bin/{name} --all 'two words'"),
-        started_at: at(seconds),
+        facts: RunFacts::begun(at(seconds)),
         declaration: Declaration { sinks: Some(vec![sink("http://127.0.0.1:9091")]), ..Declaration::default() },
     }
 }
@@ -67,21 +67,15 @@ pub(super) fn start(name: &str, seconds: u64) -> RunStart {
 /// A run that started at that second and took ten.
 pub(crate) fn record(name: &str, seconds: u64, outcome: Outcome) -> RunRecord {
     let start = start(name, seconds);
-    RunRecord {
-        run_id: start.run_id,
-        grouping_key: start.grouping_key,
-        command: start.command,
-        started_at: start.started_at,
+    let facts = RunFacts {
         ended_at: at(seconds + 10),
         duration: Duration::from_secs(10),
         outcome,
         exit_code: i32::from(outcome != Outcome::Success && outcome != Outcome::Skipped),
-        signal: None,
         cpu_user: Duration::from_millis(1500),
         cpu_system: Duration::from_millis(250),
         max_resident_bytes: 12 << 20,
-        attempts: Vec::new(),
-        output_tail: None,
-        job_metrics: None,
-    }
+        ..start.facts
+    };
+    RunRecord::new(start.run_id, start.grouping_key, start.command, facts)
 }

@@ -21,8 +21,8 @@ fn a_run_is_kept_whole() {
     let temp = Temp::new();
     let mut registry = temp.registry();
     let mut run = record("backup", 100, Outcome::Failure);
-    run.signal = Some(9);
-    run.exit_code = 137;
+    run.facts.signal = Some(9);
+    run.facts.exit_code = 137;
     run.output_tail = Some(b"\xff\x00tail\n".to_vec());
     run.attempts = vec![crate::record::AttemptRecord {
         started_at: at(100),
@@ -67,7 +67,7 @@ fn clocks_gone_mad_are_recorded_without_harm() {
     let year = Duration::from_secs(31_556_952);
     for time in [SystemTime::UNIX_EPOCH - year * 60, at(0) + year * 170, SystemTime::UNIX_EPOCH + year * 100_000] {
         let mut run = record("backup", 0, Outcome::Success);
-        (run.started_at, run.ended_at, run.duration) = (time, time, Duration::MAX);
+        (run.facts.started_at, run.facts.ended_at, run.facts.duration) = (time, time, Duration::MAX);
         let remembered = registry.remember(&run, &to(&[A]), time).unwrap();
         assert_eq!(remembered.group.state.last_run.unwrap().outcome, Outcome::Success);
         registry.pending_actions(PendingFilter::Actionable, 10, time).unwrap();

@@ -1,6 +1,7 @@
 //! Runs as a table, in full, as JSON and as CSV. Pure.
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::labels::differing;
 use super::table::{Align, Column, Table};
 use crate::grouping::GroupingKey;
 use crate::metrics::unix_seconds;
-use crate::record::RunRecord;
+use crate::record::{RunFacts, RunRecord};
 use crate::registry::PastRun;
 use crate::text::{bytes, duration, one_line, timestamp};
 
@@ -47,9 +48,13 @@ impl History {
         let mut table = Table::new(columns);
         for ((run, _), labels) in self.runs.iter().zip(labels) {
             let record = &run.record;
-            let mut cells = vec![timestamp(record.started_at), record.grouping_key.script_name().to_owned()];
+            let mut cells = vec![timestamp(record.facts.started_at), record.grouping_key.script_name().to_owned()];
             cells.extend(labelled.then_some(labels));
-            cells.extend([record.outcome.to_string(), record.exit_code.to_string(), duration(record.duration)]);
+            cells.extend([
+                record.facts.outcome.to_string(),
+                record.facts.exit_code.to_string(),
+                duration(record.facts.duration),
+            ]);
             cells.extend(retried.then(|| record.attempts.len().max(1).to_string()));
             cells.extend(has_output.then(|| if run.has_output { "kept" } else { "" }.to_owned()));
             table.push(cells);
@@ -92,11 +97,12 @@ impl History {
 
     /// For spreadsheets, a header line first. Control characters are escaped, so that one run is always one line.
     pub fn csv(&self, with_output: bool) -> String {
-        let mut text = String::from(
-            "job,script_name,instance,labels,run_id,command,result,exit_code,signal,start_time_seconds,end_time_seconds,\
-             duration_seconds,cpu_user_seconds,cpu_system_seconds,max_resident_bytes,attempts",
-        );
-        text += if with_output { ",output\n" } else { "\n" };
+        let mut text = String::from("job,script_name,instance,labels,run_id,command,");
+        for (name, _) in RunFacts::begun(SystemTime::UNIX_EPOCH).named() {
+            text += name;
+            text.push(',');
+        }
+        text += if with_output { "attempts,output\n" } else { "attempts\n" };
         for (PastRun { record, .. }, output) in &self.runs {
             let label = |name| one_line(record.grouping_key.get(name).unwrap_or_default());
             let mut cells = vec![
@@ -106,17 +112,9 @@ impl History {
                 other_labels(&record.grouping_key),
                 record.run_id.as_str().to_owned(),
                 one_line(&record.command),
-                record.outcome.to_string(),
-                record.exit_code.to_string(),
-                record.signal.map(|signal| signal.to_string()).unwrap_or_default(),
-                unix_seconds(record.started_at).to_string(),
-                unix_seconds(record.ended_at).to_string(),
-                record.duration.as_secs_f64().to_string(),
-                record.cpu_user.as_secs_f64().to_string(),
-                record.cpu_system.as_secs_f64().to_string(),
-                record.max_resident_bytes.to_string(),
-                record.attempts.len().max(1).to_string(),
             ];
+            cells.extend(record.facts.named().map(|(_, value)| cell(&value)));
+            cells.push(record.attempts.len().max(1).to_string());
             if with_output {
                 cells.push(one_line(&String::from_utf8_lossy(output.as_deref().unwrap_or_default())));
             }
@@ -132,22 +130,40 @@ fn other_labels(key: &GroupingKey) -> String {
     others.map(|(name, value)| format!("{name}={}", one_line(value))).collect::<Vec<_>>().join(",")
 }
 
+/// A fact as CSV has it: a number without a needless fraction, and nothing where there is none.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => one_line(text),
+        Value::Number(number) => match number.as_f64() {
+            Some(fraction) if number.is_f64() => fraction.to_string(),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
 fn write_run(text: &mut String, record: &RunRecord, labels: &str, output: Option<&[u8]>) -> std::fmt::Result {
     let name = one_line(record.grouping_key.script_name());
     let labels = if labels.is_empty() { String::new() } else { format!("  {}", one_line(labels)) };
-    let ended = match record.signal {
+    let ended = match record.facts.signal {
         Some(signal) => format!("signal {signal}"),
-        None => format!("exit code {}", record.exit_code),
+        None => format!("exit code {}", record.facts.exit_code),
     };
-    let started = timestamp(record.started_at);
-    writeln!(text, "{started}  {name}{labels}  {}, {ended}, {}", record.outcome, duration(record.duration))?;
+    let started = timestamp(record.facts.started_at);
+    writeln!(
+        text,
+        "{started}  {name}{labels}  {}, {ended}, {}",
+        record.facts.outcome,
+        duration(record.facts.duration)
+    )?;
     writeln!(text, "  command: {}", one_line(&record.command))?;
     writeln!(
         text,
         "  used: {} user, {} system, {} memory",
-        duration(record.cpu_user),
-        duration(record.cpu_system),
-        bytes(record.max_resident_bytes)
+        duration(record.facts.cpu_user),
+        duration(record.facts.cpu_system),
+        bytes(record.facts.max_resident_bytes)
     )?;
     for (number, attempt) in (1..).zip(&record.attempts) {
         let started = timestamp(attempt.started_at);
@@ -177,20 +193,15 @@ fn run_as_json(run: &PastRun) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut value = json!({
         "run_id": record.run_id.as_str(),
         "labels": record.grouping_key.all_labels(),
         "command": record.command,
-        "result": record.outcome.as_str(),
-        "exit_code": record.exit_code,
-        "signal": record.signal,
-        "start_time_seconds": unix_seconds(record.started_at),
-        "end_time_seconds": unix_seconds(record.ended_at),
-        "duration_seconds": record.duration.as_secs_f64(),
-        "cpu_user_seconds": record.cpu_user.as_secs_f64(),
-        "cpu_system_seconds": record.cpu_system.as_secs_f64(),
-        "max_resident_bytes": record.max_resident_bytes,
         "attempts": attempts,
         "has_output": run.has_output,
-    })
+    });
+    for (name, fact) in record.facts.named() {
+        value[name] = fact;
+    }
+    value
 }

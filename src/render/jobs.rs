@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::harmless_json;
 use super::table::{Align, Column, Table};
-use crate::record::Outcome;
-use crate::registry::LastRun;
+use crate::record::{Outcome, RunFacts};
 use crate::schedules::host::Found;
 use crate::schedules::scan::State;
 use crate::text::{ago, timestamp};
@@ -20,7 +19,7 @@ pub struct Jobs {
     /// The jobs, in the order in which they are shown.
     pub rows: Vec<JobRow>,
     /// The last run of each job that the registry knows, by its name.
-    pub last_runs: BTreeMap<String, LastRun>,
+    pub last_runs: BTreeMap<String, RunFacts>,
     /// What reads the crontabs.
     pub daemon: Option<Found>,
 }
@@ -72,7 +71,7 @@ impl Jobs {
         table.render(width)
     }
 
-    fn last_run(&self, row: &JobRow) -> Option<&LastRun> {
+    fn last_run(&self, row: &JobRow) -> Option<&RunFacts> {
         row.name.as_ref().and_then(|name| self.last_runs.get(name))
     }
 

@@ -57,7 +57,7 @@ impl Status {
                 replicas: Vec::new(),
                 running: Vec::new(),
             });
-            row.running.push(run.started_at);
+            row.running.push(run.facts.started_at);
         }
         self.rows = rows.into_values().collect();
         self.rows.sort_by_cached_key(|row| (row.key.script_name().to_owned(), row.key.clone()));
@@ -181,17 +181,8 @@ impl StatusRow {
         let runs: serde_json::Map<String, Value> =
             Outcome::ALL.iter().map(|&outcome| (outcome.to_string(), state.counts.of(outcome).into())).collect();
         let last_run = state.last_run.as_ref().map(|run| {
-            json!({
-                "result": run.outcome.as_str(),
-                "exit_code": run.exit_code,
-                "signal": run.signal,
-                "start_time_seconds": unix_seconds(run.started_at),
-                "end_time_seconds": unix_seconds(run.ended_at),
-                "duration_seconds": run.duration.as_secs_f64(),
-                "cpu_user_seconds": run.cpu_user.as_secs_f64(),
-                "cpu_system_seconds": run.cpu_system.as_secs_f64(),
-                "max_resident_bytes": run.max_resident_bytes,
-            })
+            let named = run.named().into_iter();
+            named.map(|(name, fact)| (name.to_owned(), fact)).collect::<serde_json::Map<_, _>>()
         });
         let replicas: Vec<Value> = self
             .replicas

@@ -153,7 +153,7 @@ impl Reporter<'_> {
                 }
                 deliveries
             }
-            _ if declaration.withdraw(record.outcome) => {
+            _ if declaration.withdraw(record.facts.outcome) => {
                 let everywhere = &declaration.withdraw_from;
                 let work = async { Ok(stateless::withdraw(&mut clients, dir, key, everywhere, deadline).await) };
                 until_stopped(&driver, listener, deadline, work)
@@ -188,20 +188,16 @@ pub(super) fn record(run: &Run<'_>, start: &Start, execution: &Execution) -> boo
 
 /// The result by its name, with what the job left of its own.
 fn record_of(run: &Run<'_>, start: &RunStart, execution: &Execution) -> RunRecord {
-    let mut record = RunRecord::new(
-        start.run_id.clone(),
-        start.grouping_key.clone(),
-        start.command.clone(),
-        execution,
-        &SuccessCodes::new(run.config.success_codes.clone()),
-    );
+    let (run_id, key, command) = (start.run_id.clone(), start.grouping_key.clone(), start.command.clone());
+    let success_codes = SuccessCodes::new(run.config.success_codes.clone());
+    let mut record = RunRecord::new(run_id, key, command, start.facts.clone()).ended(execution, &success_codes);
     if let Some(file) = run.metrics_file {
         let read = file.read(&start.grouping_key);
         if let Some(warning) = read.warning {
             tracing::warn!("{warning}");
         }
         // A run that did not start says nothing about its metrics.
-        record.job_metrics = Some(read.text).filter(|_| record.outcome != Outcome::Skipped);
+        record.job_metrics = Some(read.text).filter(|_| record.facts.outcome != Outcome::Skipped);
     }
     record
 }
@@ -257,7 +253,7 @@ fn ingest_leftovers(state: &StateDir, registry: &mut Registry, now: SystemTime) 
         match registry.ingest(vec![leftover], now) {
             Ok(ingested) => {
                 for (run, _) in &ingested.runs {
-                    tracing::info!("found in the journal: {} of {}", run.outcome, run.grouping_key);
+                    tracing::info!("found in the journal: {} of {}", run.facts.outcome, run.grouping_key);
                 }
             }
             Err(error) => {

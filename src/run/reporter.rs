@@ -9,6 +9,7 @@ use super::announce::{self, Announced};
 use super::{Run, settings};
 use crate::delivery::route::Route;
 use crate::expectation::Expectation;
+use crate::record::RunFacts;
 use crate::registry::{RunStart, StateDir, journal};
 use crate::supervise::{self, Heard, Listener, Moment, Start, Worker};
 use crate::{declaration, logging};
@@ -67,7 +68,7 @@ pub(super) fn run_start(run: &Run<'_>, start: &Start, route: &Route) -> RunStart
         run_id: journal::run_id(start.supervisor, start.at),
         grouping_key: run.config.grouping_key.clone(),
         command: settings::in_words(run.command),
-        started_at: start.at,
+        facts: RunFacts::begun(start.at),
         declaration: settings::declaration_of(run.config, route, SystemTime::now()),
     }
 }

@@ -361,7 +361,7 @@ fn a_clock_that_is_set_by_years_changes_nothing_but_dates() {
         // The newest is what ended last, whatever its date.
         assert_eq!(value(&gateway, "job", "script_exit_code"), Some(f64::from(exit_code)), "{at_start} {at_end}");
         assert_eq!(runs(&gateway, "job")["failure"], f64::from(exit_code));
-        let known: Vec<i32> = host.history().iter().rev().map(|run| run.record.exit_code).collect();
+        let known: Vec<i32> = host.history().iter().rev().map(|run| run.record.facts.exit_code).collect();
         assert_eq!(known, expected);
         assert_eq!(host.owed(), Vec::<String>::new());
         assert!(value(&gateway, "job", "script_duration_seconds").unwrap() < 1_000_000.0);

@@ -82,7 +82,7 @@ impl Host {
     /// The outcomes of a job's runs, oldest first.
     pub fn outcomes(&self, name: &str) -> Vec<Outcome> {
         let of_job = |run: &PastRun| run.record.grouping_key.script_name() == name;
-        self.history().into_iter().filter(of_job).map(|run| run.record.outcome).rev().collect()
+        self.history().into_iter().filter(of_job).map(|run| run.record.facts.outcome).rev().collect()
     }
 }
 

@@ -96,7 +96,7 @@ fn no_moment_for_a_kill_loses_a_run_or_counts_one_twice() {
 
     let mut seen: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
     for run in host.history() {
-        seen.entry(run.record.command.clone()).or_default().push(run.record.outcome);
+        seen.entry(run.record.command.clone()).or_default().push(run.record.facts.outcome);
     }
     let mut marks = 0;
     for number in 0..KILLS {

@@ -9,7 +9,7 @@ use jobmon::delivery::families::{Content, Write};
 use jobmon::expectation::{Amount, Amounts, Expectation};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::metrics::families::ScriptFamily;
-use jobmon::record::{Outcome, RunRecord};
+use jobmon::record::{Outcome, RunFacts, RunRecord};
 use jobmon::registry::{Declaration, Expectations, GroupState, Registry, RunStart, StateDir, journal};
 use proptest::prelude::*;
 
@@ -52,10 +52,7 @@ fn records() -> impl Strategy<Value = RunRecord> {
     let outcomes = proptest::sample::select(&Outcome::ALL[..]);
     (times(), times(), durations(), outcomes, numbers, (durations(), durations())).prop_map(
         |(started_at, ended_at, duration, outcome, (exit_code, signal, max_resident_bytes), (cpu_user, cpu_system))| {
-            RunRecord {
-                run_id: journal::new_run_id(),
-                grouping_key: key(),
-                command: "x".into(),
+            let facts = RunFacts {
                 started_at,
                 ended_at,
                 duration,
@@ -65,10 +62,8 @@ fn records() -> impl Strategy<Value = RunRecord> {
                 cpu_user,
                 cpu_system,
                 max_resident_bytes,
-                attempts: Vec::new(),
-                output_tail: None,
-                job_metrics: None,
-            }
+            };
+            RunRecord::new(journal::new_run_id(), key(), "x".into(), facts)
         },
     )
 }
@@ -119,10 +114,10 @@ proptest! {
             run_id: runs[0].run_id.clone(),
             grouping_key: key(),
             command: "x".into(),
-            started_at: runs[0].started_at,
+            facts: RunFacts::begun(runs[0].facts.started_at),
             declaration: declaration.clone(),
         };
-        let mut state = registry.started(&start, runs[0].started_at).unwrap().group;
+        let mut state = registry.started(&start, runs[0].facts.started_at).unwrap().group;
         if known {
             state = registry.past_is_empty(state.id).unwrap();
         }
@@ -132,7 +127,7 @@ proptest! {
             .filter(|name| ScriptFamily::ALL.iter().any(|f| f.name() == name && is_configured(f)))
             .collect();
         for run in &runs {
-            let state = registry.remember(run, &declaration, run.ended_at).unwrap().group.state;
+            let state = registry.remember(run, &declaration, run.facts.ended_at).unwrap().group.state;
             let content = Content::of(&GroupState { running, ..state.clone() });
             let names = check_text(&content.text(&[]));
             prop_assert!(!known || content.write == Write::Replace);

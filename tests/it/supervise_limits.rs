@@ -21,7 +21,7 @@ fn a_job_out_of_time_is_asked_to_end() {
     assert_eq!(running.rest(), ["asked"]);
     assert_eq!(running.end().code(), Some(124));
     let run = history.run();
-    assert_eq!((run.outcome, run.exit_code, run.signal), (Outcome::Timeout, 124, None));
+    assert_eq!((run.facts.outcome, run.facts.exit_code, run.facts.signal), (Outcome::Timeout, 124, None));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_second_run_is_skipped_while_the_first_has_the_lock() {
     let second = || finish(&mut history.bash(&["--lock", "--name", "once", "--lock-exit-code", "75"], "echo ran"));
     let skipped = second();
     assert_eq!((skipped.code, skipped.stdout.as_str(), skipped.stderr.as_str()), (Some(75), "", ""));
-    assert_eq!(history.run().outcome, Outcome::Skipped);
+    assert_eq!(history.run().facts.outcome, Outcome::Skipped);
     // Another group is another lock, unless both name the same key.
     assert_eq!(finish(&mut history.bash(&["--lock", "--name", "other"], "echo ran")).stdout, "ran\n");
     // Whatever kills the holder releases it.
@@ -127,7 +127,7 @@ fn a_second_run_is_skipped_while_the_first_has_the_lock() {
     first.signal(libc::SIGKILL);
     first.end();
     assert_eq!(second().stdout, "ran\n");
-    let outcomes: Vec<_> = history.runs().iter().map(|run| run.outcome).collect();
+    let outcomes: Vec<_> = history.runs().iter().map(|run| run.facts.outcome).collect();
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Lost).count(), 1, "{outcomes:?}");
 }
 
@@ -219,7 +219,7 @@ fn a_failure_is_tried_again_until_it_is_none() {
     // One run with three attempts.
     let run = history.run();
     let codes: Vec<_> = run.attempts.iter().map(|attempt| attempt.exit_code).collect();
-    assert_eq!((run.outcome, codes), (Outcome::Success, vec![1, 1, 0]));
+    assert_eq!((run.facts.outcome, codes), (Outcome::Success, vec![1, 1, 0]));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_later_attempt_gets_signals_and_time_as_the_first() {
     assert_eq!(running.end().code(), Some(124));
     let run = history.run();
     let ends: Vec<_> = run.attempts.iter().map(|attempt| attempt.exit_code).collect();
-    assert_eq!((run.outcome, ends), (Outcome::Timeout, vec![1, 124]));
+    assert_eq!((run.facts.outcome, ends), (Outcome::Timeout, vec![1, 124]));
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_stop_signal_during_the_delivery_ends_it_and_the_result_is_kept() {
     running.signal(libc::SIGUSR1);
     running.signal(libc::SIGTERM);
     assert_eq!(running.end().code(), Some(3));
-    assert_eq!(history.run().exit_code, 3);
+    assert_eq!(history.run().facts.exit_code, 3);
     let owed = history.registry().pending_actions(PendingFilter::All, 9, std::time::SystemTime::now()).unwrap();
     assert_eq!(owed.len(), 1);
 }
@@ -362,7 +362,7 @@ fn a_second_stop_signal_ends_jobmon_and_the_result_is_kept() {
         unsafe { libc::kill(jobmon, libc::SIGTERM) };
         let status = eventually("the end", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(4), "{output:?}");
-        assert_eq!((history.run().outcome, history.run().exit_code), (Outcome::Failure, 4));
+        assert_eq!((history.run().facts.outcome, history.run().facts.exit_code), (Outcome::Failure, 4));
         let owed = history.registry().pending_actions(PendingFilter::All, 9, std::time::SystemTime::now()).unwrap();
         assert_eq!(owed.len(), 1, "{output:?}");
     }
@@ -377,7 +377,7 @@ fn a_job_that_was_asked_to_stop_is_recorded_and_its_delivery_is_short() {
     running.signal(libc::SIGTERM);
     // Not the 1000 seconds that a healthy run would wait for the gateway.
     assert_eq!(running.end().code(), Some(4));
-    assert_eq!((history.run().outcome, history.run().exit_code), (Outcome::Failure, 4));
+    assert_eq!((history.run().facts.outcome, history.run().facts.exit_code), (Outcome::Failure, 4));
 }
 
 #[test]
@@ -390,9 +390,9 @@ fn a_run_whose_jobmon_was_killed_is_lost_and_counted_once() {
     for _ in 0..2 {
         assert_eq!(finish(&mut history.bash(&["--name", "other"], "exit 0")).code, Some(0));
     }
-    let lost: Vec<_> = history.runs().into_iter().filter(|run| run.outcome == Outcome::Lost).collect();
+    let lost: Vec<_> = history.runs().into_iter().filter(|run| run.facts.outcome == Outcome::Lost).collect();
     assert_eq!(lost.len(), 1);
-    assert_eq!((lost[0].grouping_key.script_name(), lost[0].exit_code), ("victim", 255));
+    assert_eq!((lost[0].grouping_key.script_name(), lost[0].facts.exit_code), ("victim", 255));
 }
 
 #[test]
@@ -401,6 +401,6 @@ fn success_codes_change_what_counts_and_not_the_exit_status() {
         let history = History::new();
         let end = finish(&mut history.command(&["--success-codes", "0,24"], &["sh", "-c", &format!("exit {code}")]));
         assert_eq!(end.code, code.parse().ok());
-        assert_eq!(history.run().outcome, outcome, "exit code {code}");
+        assert_eq!(history.run().facts.outcome, outcome, "exit code {code}");
     }
 }

@@ -219,13 +219,13 @@ fn the_resources_of_the_job_are_the_jobs() {
     };
     let small = of("true");
     let large = of("x=$(printf '%*s' 40000000 ''); :");
-    assert!(small.max_resident_bytes < 24 << 20, "{} bytes", small.max_resident_bytes);
-    assert!(large.max_resident_bytes > small.max_resident_bytes + (30 << 20), "{large:?} after {small:?}");
+    assert!(small.facts.max_resident_bytes < 24 << 20, "{} bytes", small.facts.max_resident_bytes);
+    assert!(large.facts.max_resident_bytes > small.facts.max_resident_bytes + (30 << 20), "{large:?} after {small:?}");
     // Until the kernel says that the shell has used 0.2 seconds, which are 20 ticks.
     let busy = of(
         "until read -r -a stat < /proc/$$/stat; ((stat[13] + stat[14] >= 20)); do for i in {1..5000}; do :; done; done",
     );
-    assert!((busy.cpu_user + busy.cpu_system).as_millis() >= 200, "{busy:?}");
+    assert!((busy.facts.cpu_user + busy.facts.cpu_system).as_millis() >= 200, "{busy:?}");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn the_duration_is_the_jobs() {
     running.say("enough");
     running.end();
     let most = before.elapsed();
-    let duration = history.run().duration;
+    let duration = history.run().facts.duration;
     assert!(least <= duration && duration <= most, "{least:?} <= {duration:?} <= {most:?}");
 }
 

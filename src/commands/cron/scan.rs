@@ -12,7 +12,7 @@ use crate::cli::history::Format;
 use crate::commands::session::Session;
 use crate::commands::{complain, print, terminal_width};
 use crate::config::Config;
-use crate::registry::LastRun;
+use crate::record::RunFacts;
 use crate::render::jobs::{JobRow, Jobs};
 use crate::schedule::{Schedule, Zone};
 use crate::schedules::apply::Origin;
@@ -198,12 +198,12 @@ fn next(entry: &Entry, now: SystemTime) -> Option<SystemTime> {
 }
 
 /// The last run of each job that the registry knows by its name.
-fn last_runs(config: &Config, failures: &mut Vec<String>) -> BTreeMap<String, LastRun> {
+fn last_runs(config: &Config, failures: &mut Vec<String>) -> BTreeMap<String, RunFacts> {
     // Asking must not make a registry.
     if !config.storage.state_dir.as_ref().is_some_and(|dir| dir.join("registry.db").exists()) {
         return BTreeMap::new();
     }
-    let read = || -> anyhow::Result<BTreeMap<String, LastRun>> {
+    let read = || -> anyhow::Result<BTreeMap<String, RunFacts>> {
         let groups = Session::open(config, config.push_timeout)?.registry.groups()?.into_iter();
         let runs =
             groups.filter_map(|status| Some((status.group.key.script_name().to_owned(), status.group.state.last_run?)));

@@ -136,7 +136,7 @@ fn contents(
         own: groups.iter().flat_map(own).collect(),
         leftovers: leftovers.runs.len(),
         running: running.len(),
-        newest: groups.iter().flat_map(moments).chain(running.iter().map(|run| run.started_at)).max(),
+        newest: groups.iter().flat_map(moments).chain(running.iter().map(|run| run.facts.started_at)).max(),
         undelivered: undelivered
             .into_iter()
             .map(|pending| UndeliveredGroup {

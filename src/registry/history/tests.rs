@@ -10,8 +10,8 @@ fn list(registry: &mut Registry, labels: &[(&str, &str)], outcomes: &[Outcome], 
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let runs = registry.runs(&RunFilter { labels, outcomes: outcomes.to_vec(), ended_since: None, limit }).unwrap();
     let describe = |run: PastRun| {
-        let second = super::super::clock::since(at(0), run.record.started_at).as_secs();
-        format!("{} {second} {}", run.record.grouping_key.script_name(), run.record.outcome)
+        let second = crate::clock::since(at(0), run.record.facts.started_at).as_secs();
+        format!("{} {second} {}", run.record.grouping_key.script_name(), run.record.facts.outcome)
     };
     runs.into_iter().map(describe).collect()
 }
@@ -25,7 +25,7 @@ fn runs_that_ended_lately_are_found_among_late_arrivals() {
     }
     let mut check = |since, expected: &[SystemTime]| {
         let filter = RunFilter { ended_since: Some(since), limit: 9, ..RunFilter::default() };
-        let ends: Vec<_> = registry.runs(&filter).unwrap().into_iter().map(|run| run.record.ended_at).collect();
+        let ends: Vec<_> = registry.runs(&filter).unwrap().into_iter().map(|run| run.record.facts.ended_at).collect();
         assert_eq!(ends, expected);
     };
     check(at(50), &[at(111), at(110)]);

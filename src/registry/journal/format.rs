@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use super::super::{Declaration, group_state::key_of_labels};
 use super::RunStart;
-use crate::record::{AttemptRecord, Outcome, RunId, RunRecord};
+use crate::record::{AttemptRecord, RunFacts, RunId, RunRecord};
 
 const VERSION: u32 = 1;
 /// Each line gets a multiple of this, and the result at least one.
@@ -37,23 +36,15 @@ struct StartLine {
     run_id: String,
     labels: BTreeMap<String, String>,
     command: String,
-    started_at: i64,
+    facts: RunFacts,
     declaration: Declaration,
 }
 
 #[derive(Serialize, Deserialize)]
 struct ResultLine {
-    outcome: String,
-    started_at: i64,
-    ended_at: i64,
-    duration: i64,
-    exit_code: i32,
-    signal: Option<i32>,
-    cpu_user: i64,
-    cpu_system: i64,
-    max_resident_bytes: u64,
+    facts: RunFacts,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    attempts: Vec<(i64, i64, i32)>,
+    attempts: Vec<AttemptRecord>,
     /// Two hexadecimal digits a byte: output is any bytes at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<String>,
@@ -69,7 +60,7 @@ pub(super) fn start(start: &RunStart) -> (Vec<u8>, Slot) {
         run_id: start.run_id.as_str().to_owned(),
         labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         command: start.command.clone(),
-        started_at: nanos_of(start.started_at),
+        facts: start.facts.clone(),
         declaration: start.declaration.clone(),
     };
     let mut bytes = json(&line);
@@ -84,20 +75,8 @@ pub(super) fn start(start: &RunStart) -> (Vec<u8>, Slot) {
 /// own metrics, and without the attempts too.
 pub(super) fn results(record: &RunRecord, slot: Slot) -> impl Iterator<Item = Vec<u8>> {
     let full = ResultLine {
-        outcome: record.outcome.as_str().to_owned(),
-        started_at: nanos_of(record.started_at),
-        ended_at: nanos_of(record.ended_at),
-        duration: nanos_of_duration(record.duration),
-        exit_code: record.exit_code,
-        signal: record.signal,
-        cpu_user: nanos_of_duration(record.cpu_user),
-        cpu_system: nanos_of_duration(record.cpu_system),
-        max_resident_bytes: record.max_resident_bytes,
-        attempts: record
-            .attempts
-            .iter()
-            .map(|attempt| (nanos_of(attempt.started_at), nanos_of_duration(attempt.duration), attempt.exit_code))
-            .collect(),
+        facts: record.facts.clone(),
+        attempts: record.attempts.clone(),
         output: record.output_tail.as_deref().map(to_hex),
         job_metrics: record.job_metrics.clone(),
     };
@@ -137,31 +116,17 @@ impl Contents {
             run_id: RunId::new(line.run_id),
             grouping_key: key_of_labels(line.labels).map_err(|error| error.to_string())?,
             command: line.command,
-            started_at: time_of(line.started_at),
+            facts: line.facts,
             declaration: line.declaration,
         };
         let result = lines.next().and_then(|line| serde_json::from_slice::<ResultLine>(line).ok());
-        let result = result.and_then(|line| Some((Outcome::from_name(&line.outcome)?, line)));
-        let Some((outcome, line)) = result else { return Ok(Self::Started(Box::new(start))) };
-        let attempt = |(started_at, duration, exit_code)| AttemptRecord {
-            started_at: time_of(started_at),
-            duration: duration_of(duration),
-            exit_code,
-        };
+        let Some(line) = result else { return Ok(Self::Started(Box::new(start))) };
         let record = RunRecord {
             run_id: start.run_id,
             grouping_key: start.grouping_key,
             command: start.command,
-            started_at: time_of(line.started_at),
-            ended_at: time_of(line.ended_at),
-            duration: duration_of(line.duration),
-            outcome,
-            exit_code: line.exit_code,
-            signal: line.signal,
-            cpu_user: duration_of(line.cpu_user),
-            cpu_system: duration_of(line.cpu_system),
-            max_resident_bytes: line.max_resident_bytes,
-            attempts: line.attempts.into_iter().map(attempt).collect(),
+            facts: line.facts,
+            attempts: line.attempts,
             output_tail: line.output.as_deref().and_then(from_hex),
             job_metrics: line.job_metrics,
         };
@@ -196,6 +161,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::record::Outcome;
     use crate::registry::testing;
 
     #[test]
@@ -218,7 +184,7 @@ mod tests {
         record.run_id = run.run_id.clone();
         record.output_tail = Some((0..=255).cycle().take(10_000).collect());
         record.attempts =
-            vec![AttemptRecord { started_at: run.started_at, duration: Duration::MAX, exit_code: -1 }; 200];
+            vec![AttemptRecord { started_at: run.facts.started_at, duration: Duration::MAX, exit_code: -1 }; 200];
         let (bytes, slot) = start(&run);
         let forms: Vec<_> = results(&record, slot).collect();
         assert_eq!(forms.len(), 3);

@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Command;
 
 use super::*;
+use crate::record::Outcome;
 use crate::registry::testing::{Temp, key, record, start};
 
 fn files(temp: &Temp) -> Vec<String> {
@@ -59,16 +60,16 @@ fn a_vanished_run_is_lost_at_the_moment_it_was_last_seen() {
     let temp = Temp::new();
     let run = start_of_the_dead("a", 100);
     let entry = Entry::begin(&temp.dir, &run).unwrap();
-    entry.heartbeat(run.started_at + Duration::from_secs(42)).unwrap();
+    entry.heartbeat(run.facts.started_at + Duration::from_secs(42)).unwrap();
     assert!(leftovers(&temp.dir, None, later()).runs.is_empty(), "the file is still held");
     drop(entry);
 
     let found = leftovers(&temp.dir, None, later()).runs;
     let [leftover] = &found[..] else { panic!("{found:?}") };
     let lost = leftover.record();
-    assert_eq!((lost.outcome, lost.exit_code, &lost.run_id), (Outcome::Lost, 255, &run.run_id));
-    assert_eq!(lost.ended_at, run.started_at + Duration::from_secs(42));
-    assert_eq!(lost.duration, Duration::from_secs(42));
+    assert_eq!((lost.facts.outcome, lost.facts.exit_code, &lost.run_id), (Outcome::Lost, 255, &run.run_id));
+    assert_eq!(lost.facts.ended_at, run.facts.started_at + Duration::from_secs(42));
+    assert_eq!(lost.facts.duration, Duration::from_secs(42));
     assert_eq!(leftover.declaration(), &run.declaration);
     assert_eq!(running_of(&temp.dir, &key("a"), later()).len(), 0);
     assert_eq!(files(&temp).len(), 1, "finding a run does not remove it");
@@ -79,10 +80,10 @@ fn a_lost_run_never_lasted_less_than_nothing() {
     let temp = Temp::new();
     let run = start_of_the_dead("a", 100);
     let entry = Entry::begin(&temp.dir, &run).unwrap();
-    entry.heartbeat(run.started_at - Duration::from_secs(9)).unwrap();
+    entry.heartbeat(run.facts.started_at - Duration::from_secs(9)).unwrap();
     drop(entry);
     let lost = leftovers(&temp.dir, None, later()).runs.remove(0).record;
-    assert_eq!((lost.ended_at, lost.duration), (run.started_at, Duration::ZERO));
+    assert_eq!((lost.facts.ended_at, lost.facts.duration), (run.facts.started_at, Duration::ZERO));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn of_several_results_the_last_one_counts() {
     entry.write_result(&long).unwrap();
     entry.write_result(&record("a", 1, Outcome::Success)).unwrap();
     drop(entry);
-    assert_eq!(leftovers(&temp.dir, None, later()).runs[0].record().outcome, Outcome::Success);
+    assert_eq!(leftovers(&temp.dir, None, later()).runs[0].record().facts.outcome, Outcome::Success);
 }
 
 #[test]
@@ -215,7 +216,7 @@ fn a_killed_process_leaves_a_lost_run() {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9), "{output:?}");
     let found = leftovers(&temp.dir, None, SystemTime::now()).runs;
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].record().outcome, &found[0].record().grouping_key), (Outcome::Lost, &key("killed")));
+    assert_eq!((found[0].record().facts.outcome, &found[0].record().grouping_key), (Outcome::Lost, &key("killed")));
 }
 
 /// `ulimit -f` lets a file grow to 4 KiB and no further, as a full disk would.
@@ -235,5 +236,5 @@ fn a_result_is_written_in_place_when_nothing_more_fits_on_the_disk() {
     assert!(output.status.success(), "{output:?}");
     let found = leftovers(&temp.dir, None, SystemTime::now()).runs;
     let record = found[0].record();
-    assert_eq!((record.outcome, &record.output_tail), (Outcome::Failure, &None));
+    assert_eq!((record.facts.outcome, &record.output_tail), (Outcome::Failure, &None));
 }

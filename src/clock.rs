@@ -1,11 +1,11 @@
-//! Times and durations as the registry stores them: signed nanoseconds, and never a panic on a clock gone mad.
+//! Times and durations as they are stored: signed nanoseconds, and never a panic on a clock gone mad.
 //!
 //! An `i64` of nanoseconds reaches from 1677 to 2262; what lies beyond is clamped to that range.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since 1970, negative before.
-pub(super) fn nanos_of(time: SystemTime) -> i64 {
+pub fn nanos_of(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => nanos_of_duration(after),
         Err(before) => -nanos_of_duration(before.duration()),
@@ -13,24 +13,58 @@ pub(super) fn nanos_of(time: SystemTime) -> i64 {
 }
 
 /// The inverse of [`nanos_of`].
-pub(super) fn time_of(nanos: i64) -> SystemTime {
+pub fn time_of(nanos: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanos.unsigned_abs());
     if nanos >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }
 }
 
 /// A duration in nanoseconds.
-pub(super) fn nanos_of_duration(duration: Duration) -> i64 {
+pub fn nanos_of_duration(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The inverse of [`nanos_of_duration`]; a negative number, which nothing writes, is read as zero.
-pub(super) fn duration_of(nanos: i64) -> Duration {
+pub fn duration_of(nanos: i64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
 /// `later - earlier`, zero where a stepped clock makes it negative.
-pub(super) fn since(earlier: SystemTime, later: SystemTime) -> Duration {
+pub fn since(earlier: SystemTime, later: SystemTime) -> Duration {
     later.duration_since(earlier).unwrap_or_default()
+}
+
+/// A time as a number in JSON; for `#[serde(with = …)]`.
+pub mod time {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    /// Writes it.
+    pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        super::nanos_of(*time).serialize(serializer)
+    }
+
+    /// Reads it.
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        i64::deserialize(deserializer).map(super::time_of)
+    }
+}
+
+/// A duration as a number in JSON, likewise.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    /// Writes it.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        super::nanos_of_duration(*duration).serialize(serializer)
+    }
+
+    /// Reads it.
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Duration, D::Error> {
+        i64::deserialize(deserializer).map(super::duration_of)
+    }
 }
 
 #[cfg(test)]
