@@ -40,6 +40,11 @@ impl Named {
     }
 }
 
+/// Whether two words that name commands name one program. A name without a directory may be found anywhere.
+pub fn is_same_program(one: &str, other: &str) -> bool {
+    one == other || (base(one) == base(other) && !(one.contains('/') && other.contains('/')))
+}
+
 /// The file name of a path without its last extension.
 pub fn stem(word: &OsStr) -> &OsStr {
     let path = Path::new(word);
@@ -493,6 +498,18 @@ mod tests {
         check("if test -x /a; then :; fi", ": ?");
         check("/a/b.sh | gzip > x", "b");
         check(&"nice ".repeat(1000), "nice ?");
+    }
+
+    #[test]
+    fn programs_of_two_words() {
+        let check =
+            |one: &str, other: &str, expected| assert_eq!(is_same_program(one, other), expected, "{one} {other}");
+        check("/a/backup.sh", "/a/backup.sh", true);
+        check("backup.sh", "/a/backup.sh", true);
+        check("./backup.sh", "/a/backup.sh", false);
+        check("/b/backup.sh", "/a/backup.sh", false);
+        check("/a/backup.py", "/a/backup.sh", false);
+        check("backup.py", "backup.sh", false);
     }
 
     #[test]

@@ -100,6 +100,8 @@ impl std::error::Error for RegistryError {}
 pub struct Remembered {
     /// The group with the run counted.
     pub group: Group,
+    /// The command of the run recorded before, empty where there was none.
+    pub previous_command: String,
     /// False if the run was in the history already, and nothing was changed.
     pub counted: bool,
     /// [`Registry::retain`] should be called, when there is time.
@@ -352,6 +354,16 @@ impl Registry {
         })
     }
 
+    /// Somebody is about to be told that the group's name may be that of several jobs. False if that was said before.
+    pub fn question_name(&mut self, group: GroupId) -> Result<bool, RegistryError> {
+        self.store.write(Durability::Crash, |transaction| {
+            let mut group = groups::get(transaction, group)?;
+            let is_first = !std::mem::replace(&mut group.name_questioned, true);
+            groups::store(transaction, &group)?;
+            Ok(is_first)
+        })
+    }
+
     /// No gateway remembers the group: what the registry knows of it is everything. Returns the group with its past known.
     pub fn past_is_empty(&mut self, group: GroupId) -> Result<Group, RegistryError> {
         self.store.write(Durability::Crash, |transaction| {
@@ -503,11 +515,11 @@ fn count(
 ) -> rusqlite::Result<Remembered> {
     let mut group = groups::find_or_create(transaction, &record.grouping_key)?;
     let run = history::insert(transaction, group.id, record)?;
-    let mut retention_due = false;
+    let (mut previous_command, mut retention_due) = (String::new(), false);
     if let Some(run) = run {
         retention_due = history::is_retention_due(transaction, run, now)?;
         group.expect(declaration, now);
-        group.command.clone_from(&record.command);
+        previous_command = std::mem::replace(&mut group.command, record.command.clone());
         group.state.finish(record, Arrival::Now, 0);
         group.state.running = still_running(transaction, running)?;
         groups::store(transaction, &group)?;
@@ -517,7 +529,7 @@ fn count(
         }
         replicas::state_changed(transaction, &group, &[], now)?;
     }
-    Ok(Remembered { group, counted: run.is_some(), retention_due })
+    Ok(Remembered { group, previous_command, counted: run.is_some(), retention_due })
 }
 
 /// How many of these runs have not been recorded. Of two runs that end together, the one that is recorded second does not

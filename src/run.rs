@@ -5,6 +5,7 @@
 
 mod announce;
 pub mod metrics_file;
+mod name;
 mod report;
 mod reporter;
 mod settings;

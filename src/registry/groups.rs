@@ -31,6 +31,8 @@ pub struct Group {
     pub state: GroupState,
     /// The command of the run recorded last, empty where there was none.
     pub command: String,
+    /// Whether somebody was told that its name may be that of several jobs.
+    pub name_questioned: bool,
     /// [`Declaration::route`] as it was last given.
     pub route: Option<String>,
     /// Unregistered: it is kept only for what is still to be deleted elsewhere, and not shown.
@@ -82,6 +84,7 @@ impl Group {
         self.state = GroupState { seq, past: Past::Known, ..GroupState::default() };
         self.expected = Expectations::default();
         self.registered = Expectations::default();
+        self.name_questioned = false;
         self.route = None;
         self.retired = true;
     }
@@ -121,6 +124,7 @@ pub(super) fn find_or_create(connection: &Connection, key: &GroupingKey) -> rusq
         key: key.clone(),
         state: GroupState::default(),
         command: String::new(),
+        name_questioned: false,
         route: None,
         retired: false,
         expected: Expectations::default(),
@@ -173,6 +177,7 @@ struct StoredGroup {
     labels: BTreeMap<String, String>,
     command: String,
     running: u32,
+    name_questioned: bool,
     /// By [`Outcome::ALL`].
     counts: [u64; Outcome::ALL.len()],
     duration_total: i64,
@@ -203,6 +208,7 @@ impl StoredGroup {
                 .collect(),
             command: group.command.clone(),
             running: state.running,
+            name_questioned: group.name_questioned,
             counts: Outcome::ALL.map(|outcome| state.counts.of(outcome)),
             duration_total: nanos_of_duration(state.duration_total),
             last_start: state.last_start.map(nanos_of),
@@ -246,6 +252,7 @@ impl StoredGroup {
             key: key_of_labels(self.labels)?,
             state,
             command: self.command,
+            name_questioned: self.name_questioned,
             route: self.route,
             retired,
             expected: self.expected,
@@ -334,6 +341,7 @@ mod tests {
             key: key("full"),
             state,
             command: "backup \"two words\"".into(),
+            name_questioned: true,
             route: Some("{\"gateways\":[]}".into()),
             retired: false,
             expected,

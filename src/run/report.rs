@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::io::unix::AsyncFd;
 
 use super::reporter::{self, Reporter};
-use super::{Run, metrics_file, settings};
+use super::{Run, metrics_file, name, settings};
 use crate::declaration;
 use crate::delivery::stateless::{self, StatelessReport};
 use crate::delivery::{BackoffPolicy, Clients, Delivery, Failure, Reconciler};
@@ -219,6 +219,12 @@ fn remember(
     let now = SystemTime::now();
     ingest_leftovers(state, registry, now);
     let remembered = registry.remember(record, &start.declaration, now)?;
+    if let Some(doubt) = name::doubt(run, &remembered)
+        && !remembered.group.name_questioned
+        && registry.question_name(remembered.group.id)?
+    {
+        tracing::warn!("{doubt}");
+    }
     for warning in registry.take_warnings() {
         tracing::warn!("{warning}");
     }

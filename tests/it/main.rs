@@ -37,6 +37,7 @@ mod limits;
 mod list;
 mod lost;
 mod metrics_exposition;
+mod names;
 mod outage;
 mod path;
 mod plain_user;
