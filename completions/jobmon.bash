@@ -1130,7 +1130,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__generate__subcmd__systemd)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --on-calendar --user --jobmon --clear --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --on-calendar --record --user --jobmon --clear --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -479,6 +479,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l user -d 'User to run the job as' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l jobmon -d 'Path of jobmon on that machine' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l record -d 'Leave the command unwrapped: systemd starts it, and "jobmon record" when it has ended'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l clear -d 'Add a timer for "jobmon clear --expired"; one host is enough'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s h -l help -d 'Print help (see more with \'--help\')'

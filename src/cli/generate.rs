@@ -267,6 +267,13 @@ pub struct SystemdArgs {
     #[arg(long, value_name = "CALENDAR")]
     pub on_calendar: Option<String>,
 
+    /// Leave the command unwrapped: systemd starts it, and "jobmon record" when it has ended
+    ///
+    /// "jobmon run" sees a run while it goes on, its output, locks and retries. "jobmon record" sees only the end, with all that
+    /// systemd knows of it (time limit, watchdog, memory that ran out), and nothing of jobmon is near the job.
+    #[arg(long)]
+    pub record: bool,
+
     /// User to run the job as
     #[arg(long, value_name = "USER", default_value = "root")]
     pub user: String,

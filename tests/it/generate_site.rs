@@ -321,6 +321,7 @@ fn systemd_reads_its_units() {
         arguments: vec!["--max-duration".to_owned(), "2h".to_owned()],
         gateways: vec!["--gateway=http://gw:9091".to_owned()],
         command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "echo \"$HOME\" 100% '; x'\nexit".to_owned()],
+        record: false,
         on_calendar: vec!["Mon..Fri 02:00".to_owned(), "Sat 04:00".to_owned()],
         calendar_comment: None,
         user: Some("daemon".to_owned()),
@@ -335,6 +336,12 @@ fn systemd_reads_its_units() {
         assert!(job.lines().any(|other| other == line), "{line} is missing in\n{job}");
     }
     assert!(!job.contains("NotifyAccess"), "{job}");
+    let recorded = verify_units(&systemd::SystemdOptions { record: true, ..options.clone() });
+    let stop = format!(
+        "ExecStopPost=-{} record --systemd -n \"nightly backup\" --max-duration 2h --gateway=http://gw:9091",
+        options.jobmon
+    );
+    assert!(recorded[0].text.lines().any(|line| line == stop), "{}", recorded[0].text);
 
     let service = systemd::SystemdOptions { on_calendar: Vec::new(), user: None, clear: false, ..options };
     let units = verify_units(&service);

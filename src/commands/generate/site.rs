@@ -166,6 +166,7 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
         arguments: passed_on(&of_the_job(), flags, config)?,
         gateways: passed_on(&OF_THE_GATEWAYS, flags, config)?,
         command: args.command.clone(),
+        record: args.record,
         on_calendar,
         calendar_comment,
         user: Some(args.user.clone()),
