@@ -242,7 +242,9 @@ impl Cursor<'_> {
             return Ok(first + i64::try_from(index).unwrap_or_default());
         }
         if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(word.parse().unwrap_or(i64::MAX));
+            // atoi(3) of glibc: what has more bits loses them.
+            let number: i64 = word.parse().unwrap_or(i64::MAX);
+            return Ok(i64::from(number as i32));
         }
         Err(wrong(field))
     }

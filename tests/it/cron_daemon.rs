@@ -1,89 +1,20 @@
 //! Debian's cron runs the same crontab twice at the same minute, as it was and wrapped: what the jobs do, what is mailed and
 //! what the log says of their ends is the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+
+use jobmon::schedules::{Crontab, Daemon, Layout};
 
 use crate::cron_machine::Machine;
+use crate::hard_lines::{self, HARD, files, in_plain_words};
 use crate::harness::eventually;
 
-/// Commands that are hard to wrap. `$O` is a file of their own; `@` stands for their number.
-const HARD: [&str; 54] = [
-    "echo plain > $O",
-    "echo  'two  blanks'\t'and a\ttab' > $O",
-    "echo \"double \\\"quoted\\\" and $((6*7))\" > $O",
-    "echo 'it'\\''s' \"it's\" it\\'s > $O",
-    "printf '\\%s|' a 'b c' > $O",
-    "date +\\%Y > $O",
-    "cat > $O%one%two\\%three%",
-    "cat > $O%",
-    "cat > $O%%",
-    "cat > $O%  blanks kept  ",
-    "cat > $O%back\\\\slash \\n",
-    "wc -c > $O",
-    "read line; echo \"<$line>\" > $O%first%second",
-    "echo 'a\\\\b' 'c\\\\\\\\d' > $O",
-    "printf 'x\\\\%%y' > $O",
-    "A=1 B='2 3' env | grep '^[AB]=' | sort > $O",
-    "( cd / && pwd ) > $O; pwd >> $O",
-    "cd / && pwd > $O",
-    "cd /nonexistent && pwd > $O",
-    "true | false | cat > $O",
-    "false || echo alternative > $O",
-    "test -d / && echo guarded > $O",
-    "test -d /nonexistent && echo never > $O",
-    "[ -d /nonexistent ] || echo 'by || guard' > $O",
-    "[ -d / ] || echo never > $O",
-    "test -d / && [ -d /etc ] && echo 'two guards' > $O; true",
-    "test -d / && [ -d /etc ] && echo 'two guards alone' > $O",
-    "[ \"$(echo 1)\" = 1 ] && exit 9",
-    "if [ -d / ]; then echo then > $O; else echo else > $O; fi",
-    "for i in 1 2 3; do echo $i; done > $O",
-    "case x in x) echo x > $O;; *) exit 2;; esac",
-    "echo \"$0|$#|$*\" > $O",
-    "sh -c 'echo \"$0 $1\" > $2' zero one $O",
-    "echo * > /dev/null; echo ~ > $O",
-    "echo $HOME $LOGNAME $SHELL $PATH > $O",
-    "env | grep -v '^_=' | sort > $O",
-    "ulimit -a > $O; umask >> $O",
-    "tty > $O; [ -p /dev/stdin ]; echo $? >> $O",
-    "echo größe € 日本 > $O",
-    "echo unterminated 'quote > $O",
-    "echo semicolon @; ; echo x",
-    "exit 7 # @",
-    "kill -9 $$ # @",
-    "kill -TERM $$ # @",
-    "(sh -c 'kill -SEGV $$'; echo $?) > $O 2>/dev/null",
-    "echo to standard output @",
-    "echo to standard error @ >&2",
-    "echo both @; echo errors @ >&2; exit 3",
-    "printf 'no line feed @'",
-    "sleep 0.1 & wait; echo waited > $O",
-    "(sleep 0.2; echo late > $O) & true",
-    "no-such-program-@",
-    "trap 'echo trapped > $O' EXIT; true",
-    "echo last # comment @ 'with quote; echo x > /dev/null",
-];
-
-/// A crontab of all of them, each with a recipient of its own; `kind` is the directory of what they leave.
+/// A crontab of all of them; `kind` is the directory of what they leave.
 fn crontab(machine: &Machine, shell: &str, kind: &str, set: &str) -> String {
     let directory = machine.sandbox.path(format!("out/{kind}/{set}"));
     fs::create_dir_all(&directory).unwrap();
-    let mut text = format!("SHELL={shell}\n");
-    for (number, command) in HARD.iter().enumerate() {
-        let id = format!("{set}{number:02}");
-        text += &format!("MAILTO={kind}-{id}\nO={}/{id}\n", directory.display());
-        // The number also where the command has no file, so that the log tells which it was.
-        text += &format!("* * * * * root {}\n", command.replace('@', &id));
-    }
-    text
-}
-
-/// The files that jobs left, by their names.
-fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap())).collect()
+    hard_lines::crontab(&directory, shell, kind, set, |_| true)
 }
 
 /// How the jobs of one kind ended, by the log: `error` lines say what is not exit status 0.
@@ -148,10 +79,7 @@ fn what_is_wrapped_does_what_it_did_under_debians_cron() {
         assert!(plain.len() > 30, "{:?}", plain.keys());
         for (number, command) in HARD.iter().enumerate() {
             let id = format!("{set}{number:02}");
-            let text = |files: &BTreeMap<String, Vec<u8>>| {
-                let text = files.get(&id).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-                text.map(|text| text.replace("/out/wrapped/", "/out/plain/").replace("wrapped-", "plain-"))
-            };
+            let text = |files: &BTreeMap<String, Vec<u8>>| files.get(&id).map(|bytes| in_plain_words(bytes));
             assert_eq!(text(&wrapped), text(&plain), "file of {id}: {command}");
             let [plain, wrapped] = ["plain", "wrapped"].map(|kind| machine.mails(&format!("{kind}-{id}")));
             assert_eq!(wrapped, plain, "mail of {id}: {command}");
@@ -180,4 +108,28 @@ fn what_is_wrapped_does_what_it_did_under_debians_cron() {
     let runs: serde_json::Value = serde_json::from_str(&history.stdout()).unwrap();
     let guarded = HARD.iter().filter(|command| command.contains("never")).count();
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2 * (HARD.len() - guarded));
+}
+
+#[test]
+fn the_parser_agrees_with_debians_crontab_line_by_line() {
+    let machine = Machine::new();
+    let directory = machine.sandbox.path("lines");
+    fs::create_dir(&directory).unwrap();
+    let expected = hard_lines::write_questions(&directory, Daemon::Debian);
+    // Files of packages, as crontab(1) reads them: with the user as a part of the command.
+    for (number, text) in crate::cron_packages::crontabs().into_values().enumerate() {
+        fs::write(directory.join(format!("package-{number}")), text).unwrap();
+    }
+    let script = "cd $BOX/lines; for file in *; do crontab -u alice $file 2>/dev/null && echo $file; done; true";
+    let accepted = machine.script(script).any_stdout().run().stdout();
+    let accepted: BTreeSet<&str> = accepted.lines().collect();
+    assert!(accepted.len() > 100 && accepted.len() < expected.len() - 100, "{} are accepted", accepted.len());
+    for (name, (line, is_good)) in expected {
+        assert_eq!(is_good, accepted.contains(name.as_str()), "jobmon (left), crontab (right): {line:?}");
+    }
+    for file in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let crontab = Crontab::parse(fs::read(&file).unwrap(), Daemon::Debian, Layout::User);
+        assert_eq!(crontab.refused.is_none(), accepted.contains(name), "{name}: {:?}", crontab.refused);
+    }
 }

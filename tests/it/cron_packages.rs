@@ -44,7 +44,7 @@ const PACKAGES: [&str; 31] = [
 ];
 
 /// Their crontabs, downloaded the first time. Not all packages need be in every release.
-fn crontabs() -> BTreeMap<String, Vec<u8>> {
+pub fn crontabs() -> BTreeMap<String, Vec<u8>> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("packages");
     fs::create_dir_all(&directory).unwrap();
     let lock = File::create(directory.join("lock")).unwrap();

@@ -1,6 +1,8 @@
 //! The program from outside: the real binary, real servers, one module for each subject.
 #![expect(clippy::disallowed_methods, reason = "tests start processes as their callers do")]
 
+#[path = "../hard_lines.rs"]
+mod hard_lines;
 mod harness;
 
 mod auth;

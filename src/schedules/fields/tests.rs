@@ -61,7 +61,8 @@ fn the_same_text_means_different_things() {
         ("0 0 30 2 *", "never: no month has such a day", "never: no month has such a day"),
         ("0 0 31 2 1", "=", "="),
         ("0 0 * * 0,7", "=", "="),
-        ("4294967301 * * * *", "bad minute", "bad minute"),
+        ("4294967301 * * * *", "5 * * * *", "5 * * * *"),
+        ("99999999999999999999 * * * *", "bad minute", "bad minute"),
     ];
     for (text, debian, cronie) in rows {
         for (daemon, expected) in [(Daemon::Debian, debian), (Daemon::Cronie, cronie)] {
