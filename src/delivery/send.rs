@@ -103,8 +103,7 @@ pub(super) async fn send(
         Content::of(state)
     };
     match client.write(key, &content, deadline).await {
-        // Without a status it was never read, so that it is not the metrics that are refused.
-        Answer::Rejected(rejection) if rejection.status.is_some() && !content.job_metrics.is_empty() => {
+        Answer::Rejected(rejection) if rejection.was_read() && !content.job_metrics.is_empty() => {
             let sent = judged(client.write(key, &content.without_job_metrics(), deadline).await);
             sent.and(Err(Failure::WithoutJobMetrics(rejection.to_string())))
         }

@@ -38,14 +38,16 @@ mod scrape;
 pub mod tls;
 mod url;
 
-pub use answer::{Answer, Method, Outage, Poison, Rejection, Remedy};
+pub use answer::{Answer, Method, Outage, Poison, Refusal, Rejection, Remedy};
 pub use complaint::{Complaint, ComplaintKind};
 pub use groups::{ListedGroup, ListedSample};
 pub use path::RawKey;
 pub use scrape::GroupLookup;
 pub use tls::{ClientCertificate, Tls};
 
-use answer::{Question, Reply, classify, describe_body, family_names, http_date, poison_of_scrape, retry_after};
+use answer::{
+    Question, Reply, TypeCheck, classify, describe_body, family_names, http_date, poison_of_scrape, retry_after,
+};
 use body::TrackedBody;
 use failure::{Circumstances, outage_of, timed_out};
 
@@ -345,7 +347,7 @@ impl Client {
             }
             Ok((reqwest::RequestBuilder::from_parts(self.http.clone(), request), None))
         };
-        let mut answer = self.send(make, deadline).await?;
+        let mut answer = self.send(make, deadline).await.map_err(|loss| loss.outage)?;
         let (status, content_type) = (answer.status(), answer.header(CONTENT_TYPE).to_ascii_lowercase());
         let (body, cut) = answer.collect_up_to(most).await;
         if let Some(outage) = cut {
@@ -359,11 +361,17 @@ impl Client {
     /// Scrapes the gateway once and throws the metrics away: the only sure sign that it takes pushes, since `/-/healthy`
     /// and `/-/ready` say yes on a poisoned gateway. What poisons it is in the error, raw bytes included.
     pub async fn check_scrape(&self, deadline: Instant) -> Result<(), ReadError> {
+        self.scrape_into(deadline, |_| {}).await
+    }
+
+    async fn scrape_into(&self, deadline: Instant, mut each: impl FnMut(&[u8])) -> Result<(), ReadError> {
         let mut answer = self.scrape(deadline).await?;
         if answer.status() != 200 {
             return Err(answer.failure().await);
         }
-        while answer.piece().await?.is_some() {}
+        while let Some(piece) = answer.piece().await? {
+            each(&piece);
+        }
         Ok(())
     }
 
@@ -385,18 +393,23 @@ impl Client {
         if self.base.as_str().len() + path.len() > MAX_URL {
             let body =
                 format!("not sent: the grouping key makes a URL of {} bytes, at most {MAX_URL} work", path.len());
-            return Answer::Rejected(Rejection { status: None, body });
+            return Answer::Rejected(Rejection { refusal: Refusal::NotSent, body });
         }
         let body = Bytes::from(body);
         let exposition = body.clone();
         let families = family_names(&exposition);
         let question = Question { method, key, families: &families };
-        let answer = match self.exchange(method, &path, body, deadline).await {
-            Ok(received) => classify(&question, &received.reply()),
-            Err(outage) => return Answer::Unavailable(outage),
+        let begun = Instant::now();
+        let (answer, hung_up) = match self.exchange(method, &path, body, deadline).await {
+            // What a proxy says of a gateway that hung up on it.
+            Ok(received) => (classify(&question, &received.reply()), received.status == 502),
+            Err(loss) => (Answer::Unavailable(loss.outage), loss.hung_up),
         };
         match answer {
             Answer::Rejected(rejection) if rejection.may_leave_ghost() => self.second_look(rejection, deadline).await,
+            Answer::Unavailable(outage) if hung_up && method != Method::Delete => {
+                self.was_refused(key, &exposition, begun, deadline).await.unwrap_or(Answer::Unavailable(outage))
+            }
             answer => answer,
         }
     }
@@ -410,8 +423,30 @@ impl Client {
         }
     }
 
+    /// What became of a push, sent at `begun`, on which the gateway hung up: a refusal is noted in the group (see
+    /// [`Refusal::HungUp`]). None where it is not, or cannot be seen.
+    async fn was_refused(&self, key: &RawKey, body: &[u8], begun: Instant, deadline: Instant) -> Option<Answer> {
+        let mut failed_at = None;
+        let listed = self.groups(&[], deadline, |group| {
+            if group.last_push_failed && group.candidate_keys().contains(key) {
+                failed_at = Some(group.push_failure_time);
+            }
+        });
+        // All by the gateway's clock, which tells whole seconds.
+        let now = listed.await.ok()?.unwrap_or_else(SystemTime::now).duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        if now.as_secs_f64() - failed_at? > begun.elapsed().as_secs_f64() + 1.0 {
+            return None;
+        }
+        let mut types = TypeCheck::of(body);
+        let scraped = self.scrape_into(deadline, |piece| types.feed(piece)).await;
+        Some(match scraped {
+            Err(ReadError::Poisoned(poison)) => Answer::Poisoned(poison),
+            _ => Answer::Rejected(Rejection::without_words(&types.contradictions)),
+        })
+    }
+
     /// Sends one writing request and receives its answer.
-    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Outage> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Loss> {
         let method = match method {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
@@ -430,7 +465,7 @@ impl Client {
         let (body, cut) = answer.collect().await;
         // A refusal that breaks off is a refusal all the same; half a success is none.
         if let Some(outage) = cut.filter(|_| status < 300) {
-            return Err(outage);
+            return Err(Loss::without_answer(outage));
         }
         Ok(Received {
             status,
@@ -442,7 +477,8 @@ impl Client {
     }
 
     async fn get(&self, path: &str, deadline: Instant) -> Result<Incoming<'_>, Outage> {
-        self.send(|| Ok((self.request(reqwest::Method::GET, path)?, None)), deadline).await
+        let make = || Ok((self.request(reqwest::Method::GET, path)?, None));
+        self.send(make, deadline).await.map_err(|loss| loss.outage)
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder, Outage> {
@@ -457,18 +493,16 @@ impl Client {
 
     /// Sends a request, and once more where the server gave a kept connection up at the same moment, which says nothing
     /// about it. If it carried out the first one all the same, the second changes nothing.
-    async fn send(
-        &self,
-        make: impl Fn() -> Result<Outgoing, Outage>,
-        deadline: Instant,
-    ) -> Result<Incoming<'_>, Outage> {
+    async fn send(&self, make: impl Fn() -> Result<Outgoing, Outage>, deadline: Instant) -> Result<Incoming<'_>, Loss> {
+        let make = || make().map_err(Loss::without_answer);
         let first = match self.send_once(make()?, deadline).await {
-            Err(Loss { outage, on_kept_connection: true }) => outage,
-            other => return other.map_err(|loss| loss.outage),
+            Err(loss) if loss.on_kept_connection => loss.outage,
+            other => return other,
         };
-        self.send_once(make()?, deadline).await.map_err(|Loss { outage, .. }| Outage {
-            perhaps_applied: outage.perhaps_applied || first.perhaps_applied,
-            ..outage
+        let second = self.send_once(make()?, deadline).await;
+        second.map_err(|mut loss| {
+            loss.outage.perhaps_applied |= first.perhaps_applied;
+            loss
         })
     }
 
@@ -480,9 +514,9 @@ impl Client {
         tokio::task::yield_now().await;
         let sent = || taken.as_ref().map(|taken| taken.load(Ordering::Relaxed));
         let circumstances = |sent| Circumstances { url: &self.base, sent, proxied: self.proxied };
-        let late = |outage| Loss { outage, on_kept_connection: false };
         if deadline <= begun {
-            return Err(late(timed_out(Duration::ZERO, &circumstances(taken.as_ref().map(|_| false)))));
+            let sent = taken.as_ref().map(|_| false);
+            return Err(Loss::without_answer(timed_out(Duration::ZERO, &circumstances(sent))));
         }
         match tokio::time::timeout_at(deadline.into(), request.send()).await {
             Ok(Ok(response)) => {
@@ -492,8 +526,9 @@ impl Client {
             Ok(Err(error)) => Err(Loss {
                 outage: outage_of(&error, &circumstances(sent())),
                 on_kept_connection: !error.is_connect() && self.has_answered.load(Ordering::Relaxed),
+                hung_up: !error.is_connect() && !error.is_timeout() && sent() == Some(true),
             }),
-            Err(_) => Err(late(timed_out(begun.elapsed(), &circumstances(sent())))),
+            Err(_) => Err(Loss::without_answer(timed_out(begun.elapsed(), &circumstances(sent())))),
         }
     }
 
@@ -518,6 +553,15 @@ struct Loss {
     outage: Outage,
     /// Perhaps: on one that there was an answer on before.
     on_kept_connection: bool,
+    /// The connection was closed after the request had gone out.
+    hung_up: bool,
+}
+
+impl Loss {
+    /// One that says nothing but that there was no answer.
+    fn without_answer(outage: Outage) -> Self {
+        Self { outage, on_kept_connection: false, hung_up: false }
+    }
 }
 
 /// An answer whose body is still on its way.

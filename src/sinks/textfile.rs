@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Content;
-use super::pushgateway::{Answer, GroupLookup, Outage, Rejection, Remedy};
+use super::pushgateway::{Answer, GroupLookup, Outage, Refusal, Rejection, Remedy};
 use crate::grouping::GroupingKey;
 use crate::regular_file::read_start;
 
@@ -67,7 +67,7 @@ impl TextfileDir {
         match self.conflict(key, &body) {
             None => Answer::Delivered { checked: true },
             Some(other) => Answer::Rejected(Rejection {
-                status: None,
+                refusal: Refusal::NotSent,
                 body: format!(
                     "node_exporter serves only one of this group's file and {other}, because a textfile has no labels \
                      job and instance: give one of the groups a --label of its own, or unregister one"

@@ -49,6 +49,7 @@ mod proxy;
 mod push;
 mod readme;
 mod record;
+mod refusal_without_words;
 mod register;
 mod reporter_faults;
 mod reporter_process;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use jobmon::sinks::pushgateway::{Answer, Outage, Remedy};
+use jobmon::sinks::pushgateway::{Answer, Outage, Refusal, Remedy};
 
 use crate::harness::client::{Caller, key};
 use crate::harness::faults::{self, Behaviour, BlackHole, Faults, Refused};
@@ -123,7 +123,7 @@ fn refusals_by_something_in_front_are_for_good_where_a_new_try_is_vain() {
     let gateway = Pushgateway::start();
     let nginx = Nginx::in_front_of(&gateway.url()).directive("client_max_body_size 10;").start();
     let Answer::Rejected(rejection) = Caller::new(&nginx.url()).put(&key("j", &[]), BODY) else { panic!() };
-    assert_eq!(rejection.status, Some(413));
+    assert_eq!(rejection.refusal, Refusal::Status(413));
 }
 
 #[test]

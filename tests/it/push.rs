@@ -100,7 +100,7 @@ fn a_refused_push_leaves_a_ghost_that_can_be_removed() {
     let ours = key("ours", &[("script_name", "s")]);
     for body in ["# TYPE script_x counter\nscript_x 1\n", "a 1 1234\n", "a 1\n# TYPE other_x gauge\nscript_x 1\n"] {
         let Answer::Rejected(rejection) = caller.put(&ours, body) else { panic!("{body}") };
-        assert_eq!(rejection.status, Some(400));
+        assert_eq!(rejection.refusal, gateway.refusal());
         assert!(rejection.may_leave_ghost(), "{rejection}");
         assert_eq!(caller.lookup(&ours).unwrap(), GroupLookup::Ghost);
         assert!(caller.delete_ghost(&ours).unwrap());

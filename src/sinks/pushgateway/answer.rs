@@ -3,7 +3,7 @@
 //! The judgement is pure ([`classify`]); what it is judged from is read in [`super`] and, where there was no answer at
 //! all, in [`super::failure`]. What happens next (keep owing, fail over, delete a ghost) is delivery's to decide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -33,10 +33,22 @@ pub enum Answer {
 /// A refusal for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The HTTP status; `None` if it was not even sent, because no server would take it.
-    pub status: Option<u16>,
+    /// How it was refused.
+    pub refusal: Refusal,
     /// The answer's body or the reason, one line, at most about 300 characters.
     pub body: String,
+}
+
+/// How a push was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It was not even sent, because no server would take it.
+    NotSent,
+    /// With this HTTP status.
+    Status(u16),
+    /// Without an answer: the gateway read it, noted the refusal in the group and closed the connection, as Pushgateway
+    /// 1.11.0 does with every inconsistent push (prometheus/pushgateway#766).
+    HungUp,
 }
 
 /// A failure that may pass.
@@ -59,6 +71,8 @@ pub enum Remedy {
     Time,
     /// Somebody changes a setting (URL, password, certificate): worth a line where a person sees it.
     Setting,
+    /// The group changes: the gateway takes those of others, and perhaps another state of this one.
+    State,
 }
 
 /// Why a gateway is disabled.
@@ -141,7 +155,7 @@ pub fn classify(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
             remedy: Remedy::Time,
             retry_after: reply.retry_after,
         }),
-        status @ 400..=499 => Answer::Rejected(Rejection { status: Some(status), body: quote_body(reply) }),
+        status @ 400..=499 => Answer::Rejected(Rejection { refusal: Refusal::Status(status), body: quote_body(reply) }),
         status => Answer::Unavailable(Outage {
             reason: said(&status.to_string()),
             // A proxy answers 502 and 504 after it passed the request on, and the request may still be queued.
@@ -192,7 +206,7 @@ fn bad_request(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
         let reason = format!("400 with {}: not a Pushgateway's answer, check the URL", describe_body(reply));
         return outage(reason, Remedy::Setting, false);
     }
-    let rejected = || Answer::Rejected(Rejection { status: Some(400), body: quote_body(reply) });
+    let rejected = || Answer::Rejected(Rejection { refusal: Refusal::Status(400), body: quote_body(reply) });
     if !reply.body.starts_with(INCONSISTENT) {
         return rejected();
     }
@@ -241,6 +255,51 @@ pub fn poison_of_scrape(reply: &Reply<'_>) -> Option<Poison> {
     (!complaints.is_empty()).then(|| Poison { complaints, text: quote_body(reply) })
 }
 
+/// Compares the types that a scrape declares with those of a body, piece by piece.
+#[derive(Debug)]
+pub struct TypeCheck<'a> {
+    ours: BTreeMap<&'a str, &'a str>,
+    line: Vec<u8>,
+    /// "metric rows is a gauge there and a counter here".
+    pub contradictions: Vec<String>,
+}
+
+/// Longer lines declare no type.
+const MAX_TYPE_LINE: usize = 1024;
+
+impl<'a> TypeCheck<'a> {
+    /// Looks for the metrics of `body`.
+    pub fn of(body: &'a [u8]) -> Self {
+        let ours = std::str::from_utf8(body).unwrap_or_default().lines().filter_map(declared_type).collect();
+        Self { ours, line: Vec::new(), contradictions: Vec::new() }
+    }
+
+    /// Takes the next piece of the scrape.
+    pub fn feed(&mut self, piece: &[u8]) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() < MAX_TYPE_LINE {
+                self.line.extend_from_slice(part);
+            }
+            if part.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let Some((name, theirs)) = std::str::from_utf8(&line).ok().and_then(declared_type) else { return };
+        if let Some(ours) = self.ours.get(name).filter(|ours| **ours != theirs) {
+            self.contradictions.push(format!("metric {name} is a {theirs} there and a {ours} here"));
+        }
+    }
+}
+
+/// Name and type of a `# TYPE` line.
+fn declared_type(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("# TYPE ")?.trim_end().split_once(' ')
+}
+
 /// The metric names of a text exposition: of its `# TYPE` lines and of its samples.
 pub fn family_names(body: &[u8]) -> BTreeSet<&str> {
     let Ok(text) = std::str::from_utf8(body) else { return BTreeSet::new() };
@@ -257,7 +316,29 @@ impl Rejection {
     /// Whether the gateway may now hold an empty group of this key that it did not hold before: a push that it could
     /// read but refused is remembered by `push_failure_time_seconds`. [`super::Client::delete_ghost`] removes it.
     pub fn may_leave_ghost(&self) -> bool {
-        self.status == Some(400) && self.body.as_bytes().starts_with(&INCONSISTENT[..INCONSISTENT.len() - 1])
+        match self.refusal {
+            Refusal::NotSent => false,
+            Refusal::Status(status) => {
+                status == 400 && self.body.as_bytes().starts_with(&INCONSISTENT[..INCONSISTENT.len() - 1])
+            }
+            Refusal::HungUp => true,
+        }
+    }
+
+    /// Whether it is what the push says that was refused: less of it may be taken.
+    pub fn was_read(&self) -> bool {
+        self.refusal != Refusal::NotSent
+    }
+
+    /// The refusal of a gateway that hung up, where these metrics contradict what it holds.
+    pub fn without_words(contradictions: &[String]) -> Self {
+        let why = match contradictions {
+            [] => "perhaps another group shows one of its series too".to_owned(),
+            known => known.join(", "),
+        };
+        let body =
+            format!("refused without a reason, by hanging up as Pushgateway 1.11.0 does (1.11.2 says why): {why}");
+        Self { refusal: Refusal::HungUp, body }
     }
 }
 
@@ -287,10 +368,10 @@ impl fmt::Display for Answer {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.status {
-            Some(status) if self.body.is_empty() => write!(f, "refused with {status}"),
-            Some(status) => write!(f, "refused with {status}: {}", self.body),
-            None => f.write_str(&self.body),
+        match self.refusal {
+            Refusal::Status(status) if self.body.is_empty() => write!(f, "refused with {status}"),
+            Refusal::Status(status) => write!(f, "refused with {status}: {}", self.body),
+            Refusal::NotSent | Refusal::HungUp => f.write_str(&self.body),
         }
     }
 }
@@ -525,6 +606,18 @@ mod tests {
             "301, redirected, which a push must not follow: use https://gw.example/push as the gateway's URL",
         );
         check("/login", "301, redirected to \"/login\", which a push must not follow: check the gateway's URL");
+    }
+
+    #[test]
+    fn types_are_compared_wherever_the_pieces_end() {
+        let body = b"# HELP rows x\n# TYPE rows counter\nrows 1\n# TYPE same gauge\nsame 1\n";
+        let scrape =
+            b"# TYPE same gauge\nsame{job=\"a\"} 1\n# TYPE rows gauge\nrows{job=\"a\"} 1\n# TYPE other gauge\n";
+        for size in [1, 7, scrape.len()] {
+            let mut check = TypeCheck::of(body);
+            scrape.chunks(size).for_each(|piece| check.feed(piece));
+            assert_eq!(check.contradictions, ["metric rows is a gauge there and a counter here"], "{size}");
+        }
     }
 
     #[test]

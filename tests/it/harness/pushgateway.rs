@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jobmon::sinks::pushgateway::Refusal;
 use serde_json::Value;
 
 use super::process::Server;
@@ -101,9 +102,26 @@ impl Pushgateway {
         });
     }
 
-    /// `PUT path` with `body`, past the client that is tested; gives the status.
+    /// `PUT path` with `body`, past the client that is tested; gives the status. Version 1.11.0 hangs up where others refuse
+    /// an inconsistent push with 400.
     pub fn put(&self, path: &str, body: &str) -> u16 {
-        http::put(&format!("{}{path}", self.url()), body).status
+        match http::send("PUT", &format!("{}{path}", self.url()), body.as_bytes()) {
+            Ok(answer) => answer.status,
+            Err(_) if self.refusal() == Refusal::HungUp => 400,
+            Err(error) => panic!("PUT {path}: {error}"),
+        }
+    }
+
+    /// How this version refuses an inconsistent push.
+    pub fn refusal(&self) -> Refusal {
+        if self.version() == "1.11.0" { Refusal::HungUp } else { Refusal::Status(400) }
+    }
+
+    /// The version that it says of itself.
+    pub fn version(&self) -> String {
+        let answer = http::get(&format!("{}/api/v1/status", self.url()));
+        let status: Value = serde_json::from_slice(&answer.body).expect("the API answers JSON");
+        status["data"]["build_information"]["version"].as_str().expect("a version").to_owned()
     }
 
     /// `METHOD path`, past the client that is tested.
