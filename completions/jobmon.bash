@@ -230,7 +230,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__config)
-            opts="-j -n -l -g -v -h --format --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --tail --quiet --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --format --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -352,6 +352,14 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --min-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --expect-every)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -405,6 +413,10 @@ _jobmon() {
                     return 0
                     ;;
                 --success-codes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warning-codes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1130,7 +1142,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__generate__subcmd__systemd)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --on-calendar --record --user --jobmon --clear --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --on-calendar --record --user --jobmon --clear --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1169,6 +1181,14 @@ _jobmon() {
                     return 0
                     ;;
                 --max-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1295,7 +1315,7 @@ _jobmon() {
                     return 0
                     ;;
                 --result)
-                    COMPREPLY=($(compgen -W "success failure timeout lost skipped" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "success warning failure timeout lost skipped" -- "${cur}"))
                     return 0
                     ;;
                 --since)
@@ -1568,7 +1588,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__record)
-            opts="-j -n -l -g -v -h --systemd --exit-code --duration --job --name --instance --scope --label --max-duration --expect-every --grace --schedule --timezone --success-codes --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --systemd --exit-code --duration --job --name --instance --scope --label --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --success-codes --warning-codes --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1618,6 +1638,14 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --min-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --expect-every)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1635,6 +1663,10 @@ _jobmon() {
                     return 0
                     ;;
                 --success-codes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warning-codes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1702,7 +1734,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__register)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1741,6 +1773,14 @@ _jobmon() {
                     return 0
                     ;;
                 --max-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1824,7 +1864,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__run)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --tail --quiet --state-dir --shell --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1942,6 +1982,14 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --min-duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --expect-every)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1995,6 +2043,10 @@ _jobmon() {
                     return 0
                     ;;
                 --success-codes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warning-codes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -58,6 +58,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand history" -s j -l job -d 'O
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l instance -d 'Only groups whose label "instance" is NAME' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -s l -l label -d 'Only groups with this label, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand history" -l result -d 'Only runs with this result' -r -f -a "success\t''
+warning\t''
 failure\t''
 timeout\t''
 lost\t''
@@ -104,6 +105,8 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l instance -d '
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
@@ -263,6 +266,8 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l clear-after -l 
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
@@ -277,6 +282,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l retries -d 'Run
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l retry-delay -d 'Wait between attempts; doubles each time, up to an hour [env: JOBMON_RETRY_DELAY] [default: 10s]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l splay -d 'Delay the start by a part of this time [env: JOBMON_SPLAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l warning-codes -d 'Exit codes that count as a warning [env: JOBMON_WARNING_CODES]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l tail -d 'Keep the last BYTES of the output in the history [env: JOBMON_TAIL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l quiet -d 'Pass the output on only if the run was not a success [env: JOBMON_QUIET]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
@@ -291,11 +297,14 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l instance -d 'Va
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l warning-codes -d 'Exit codes that count as a warning [env: JOBMON_WARNING_CODES]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -460,6 +469,8 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
@@ -517,6 +528,8 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l clear-after -l ttl
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
@@ -531,6 +544,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l retries -d 'Run th
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l retry-delay -d 'Wait between attempts; doubles each time, up to an hour [env: JOBMON_RETRY_DELAY] [default: 10s]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l splay -d 'Delay the start by a part of this time [env: JOBMON_SPLAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l warning-codes -d 'Exit codes that count as a warning [env: JOBMON_WARNING_CODES]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l tail -d 'Keep the last BYTES of the output in the history [env: JOBMON_TAIL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l quiet -d 'Pass the output on only if the run was not a success [env: JOBMON_QUIET]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r

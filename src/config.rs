@@ -43,6 +43,7 @@ pub use setting::{OTHER_VARIABLES, Setting, near_miss, secret_variables};
 pub use show::{Shown, show};
 pub use signal::{by_name as signal_number, name as signal_name};
 
+use crate::exit_code::ResultCodes;
 use crate::expectation::Amounts;
 use crate::grouping::GroupingKey;
 use crate::text::Warning;
@@ -69,8 +70,8 @@ pub struct Config {
     pub expectations: Expectations,
     /// LimitSettings of the run.
     pub limits: LimitSettings,
-    /// Exit codes that count as success, sorted.
-    pub success_codes: Vec<u8>,
+    /// What the exit codes of the job mean.
+    pub result_codes: ResultCodes,
     /// What happens to the job's output.
     pub output: OutputSettings,
     /// What is kept on this host.

@@ -26,6 +26,47 @@ pub const MEANINGS: [(&str, &str); 6] = [
     ("127", "the command was not found"),
 ];
 
+/// What the exit codes of one job mean: every other code is a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultCodes {
+    /// The work is done.
+    pub success: Vec<u8>,
+    /// The work is done, and somebody should look. A code in both lists is a warning.
+    pub warning: Vec<u8>,
+}
+
+impl Default for ResultCodes {
+    fn default() -> Self {
+        Self { success: vec![0], warning: Vec::new() }
+    }
+}
+
+impl ResultCodes {
+    /// Whether the code says that the work is done and nobody has to look.
+    pub fn is_success(&self, code: i32) -> bool {
+        contains(&self.success, code) && !self.is_warning(code)
+    }
+
+    /// Whether the code says that somebody should look.
+    pub fn is_warning(&self, code: i32) -> bool {
+        contains(&self.warning, code)
+    }
+
+    /// The codes after which nobody has to look.
+    pub fn without_warning(&self) -> Vec<u8> {
+        self.success.iter().copied().filter(|code| !self.warning.contains(code)).collect()
+    }
+
+    /// The codes after which the work is done.
+    pub fn done(&self) -> Vec<u8> {
+        self.success.iter().chain(&self.warning).copied().collect()
+    }
+}
+
+fn contains(codes: &[u8], code: i32) -> bool {
+    u8::try_from(code).is_ok_and(|code| codes.contains(&code))
+}
+
 /// The table above as the end of a help page.
 pub fn help() -> String {
     let rows = MEANINGS.map(|(code, meaning)| format!("  {code:<10} {meaning}\n"));

@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Expectation {
     MaxDuration,
+    MinDuration,
+    ToleratedFailures,
     ExpectedInterval,
     Grace,
     HeartbeatInterval,
@@ -51,6 +53,8 @@ pub enum Range {
     Duration,
     /// A duration.
     DurationOrZero,
+    /// A whole number.
+    Count,
 }
 
 /// Where a flag stands in the help, and so which subcommands have it.
@@ -67,6 +71,8 @@ pub enum Heading {
 pub enum Amount {
     /// So long.
     Time(Duration),
+    /// So many.
+    Number(u32),
 }
 
 /// How much is expected of one job; of what is not configured, nothing.
@@ -75,8 +81,15 @@ pub struct Amounts([Option<Amount>; Expectation::ALL.len()]);
 
 impl Expectation {
     /// Every expectation, in the order in which they are shown and exposed.
-    pub const ALL: [Self; 5] =
-        [Self::MaxDuration, Self::ExpectedInterval, Self::Grace, Self::HeartbeatInterval, Self::Ttl];
+    pub const ALL: [Self; 7] = [
+        Self::MaxDuration,
+        Self::MinDuration,
+        Self::ToleratedFailures,
+        Self::ExpectedInterval,
+        Self::Grace,
+        Self::HeartbeatInterval,
+        Self::Ttl,
+    ];
 
     /// Its row of the table.
     pub const fn spec(self) -> ExpectationSpec {
@@ -93,6 +106,32 @@ impl Expectation {
                           that does.",
                 family: "script_max_duration_seconds",
                 family_help: "Configured limit: a run of this script that takes longer than this takes too long.",
+            },
+            Self::MinDuration => ExpectationSpec {
+                flag: "min-duration",
+                key: "min-duration",
+                variable: ("JOBMON_MIN_DURATION", None),
+                range: Range::Duration,
+                heading: Heading::Expectations,
+                stands_alone: true,
+                about: "Alert when a successful run takes less time than this",
+                details: "A backup that is done after a second has saved nothing. Exported as script_min_duration_seconds; \
+                          the result and the exit status stay what they are.",
+                family: "script_min_duration_seconds",
+                family_help: "Configured limit: a successful run of this script that is shorter than this is suspicious.",
+            },
+            Self::ToleratedFailures => ExpectationSpec {
+                flag: "tolerate",
+                key: "tolerate",
+                variable: ("JOBMON_TOLERATE", None),
+                range: Range::Count,
+                heading: Heading::Expectations,
+                stands_alone: false,
+                about: "Alert only after more than N failures in a row",
+                details: "Exported as script_tolerated_failures. Every failure is counted and kept in the history all the \
+                          same.",
+                family: "script_tolerated_failures",
+                family_help: "Configured tolerance: so many consecutive failures of this script are not worth an alert.",
             },
             Self::ExpectedInterval => ExpectationSpec {
                 flag: "expect-every",
@@ -160,6 +199,7 @@ impl Range {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Duration | Self::DurationOrZero => "seconds",
+            Self::Count => "runs",
         }
     }
 
@@ -167,6 +207,7 @@ impl Range {
     pub const fn value_name(self) -> &'static str {
         match self {
             Self::Duration | Self::DurationOrZero => "DURATION",
+            Self::Count => "N",
         }
     }
 }
@@ -179,7 +220,10 @@ impl Amounts {
 
     /// The same, of what is a time.
     pub fn time(&self, expectation: Expectation) -> Option<Duration> {
-        self.get(expectation).map(|Amount::Time(time)| time)
+        match self.get(expectation)? {
+            Amount::Time(time) => Some(time),
+            Amount::Number(_) => None,
+        }
     }
 
     /// Expects so much of this; none: nothing.

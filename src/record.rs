@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock;
-use crate::exit_code;
+use crate::exit_code::{self, ResultCodes};
 use crate::grouping::GroupingKey;
 use crate::metrics::unix_seconds;
 use crate::supervise::{End, Execution};
@@ -20,6 +20,8 @@ use crate::supervise::{End, Execution};
 pub enum Outcome {
     /// The exit code was one of the success codes (0 unless configured).
     Success,
+    /// The exit code was one of the warning codes: the work is done, and somebody should look.
+    Warning,
     /// Any other exit code, death by a signal, or the command could not be started.
     Failure,
     /// The time limit ended it.
@@ -32,12 +34,29 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order in which they are exposed.
-    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::Timeout, Self::Lost, Self::Skipped];
+    pub const ALL: [Self; 6] = [Self::Success, Self::Warning, Self::Failure, Self::Timeout, Self::Lost, Self::Skipped];
+
+    /// How a run counts that ended with this exit code of its own.
+    pub fn of_exit_code(code: i32, codes: &ResultCodes) -> Self {
+        if codes.is_warning(code) {
+            Self::Warning
+        } else if codes.is_success(code) {
+            Self::Success
+        } else {
+            Self::Failure
+        }
+    }
+
+    /// Whether the work is done, with or without a warning.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Success | Self::Warning)
+    }
 
     /// The value of the `result` label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
+            Self::Warning => "warning",
             Self::Failure => "failure",
             Self::Timeout => "timeout",
             Self::Lost => "lost",
@@ -135,28 +154,6 @@ pub struct RunRecord {
     pub job_metrics: Option<String>,
 }
 
-/// Which exit codes count as success.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SuccessCodes(Vec<u8>);
-
-impl Default for SuccessCodes {
-    fn default() -> Self {
-        Self(vec![0])
-    }
-}
-
-impl SuccessCodes {
-    /// Exactly these codes.
-    pub fn new(codes: Vec<u8>) -> Self {
-        Self(codes)
-    }
-
-    /// Whether `code` counts as success.
-    pub fn contains(&self, code: i32) -> bool {
-        u8::try_from(code).is_ok_and(|code| self.0.contains(&code))
-    }
-}
-
 impl RunFacts {
     /// What is known of a run that has started: it is lost, unless more becomes known.
     pub fn begun(started_at: SystemTime) -> Self {
@@ -180,13 +177,13 @@ impl RunFacts {
     }
 
     /// The same run when it has ended.
-    pub fn ended(self, execution: &Execution, success_codes: &SuccessCodes) -> Self {
+    pub fn ended(self, execution: &Execution, codes: &ResultCodes) -> Self {
         let usage = execution.usage;
         Self {
             started_at: execution.started_at,
             ended_at: execution.ended_at,
             duration: execution.elapsed,
-            outcome: judge(execution.end, success_codes),
+            outcome: judge(execution.end, codes),
             exit_code: exit_code_of(execution.end),
             signal: match execution.end {
                 End::Signaled { signal, .. } => Some(signal),
@@ -222,7 +219,7 @@ impl RunRecord {
     }
 
     /// The same run when it has ended: what was seen of it, judged.
-    pub fn ended(self, execution: &Execution, success_codes: &SuccessCodes) -> Self {
+    pub fn ended(self, execution: &Execution, codes: &ResultCodes) -> Self {
         let attempts = match execution.attempts.as_slice() {
             [] | [_] => Vec::new(),
             several => several
@@ -234,7 +231,7 @@ impl RunRecord {
                 })
                 .collect(),
         };
-        let facts = self.facts.ended(execution, success_codes);
+        let facts = self.facts.ended(execution, codes);
         Self { facts, attempts, output_tail: execution.output_tail.clone(), ..self }
     }
 }
@@ -251,10 +248,10 @@ pub fn exit_code_of(end: End) -> i32 {
     }
 }
 
-fn judge(end: End, success_codes: &SuccessCodes) -> Outcome {
+fn judge(end: End, codes: &ResultCodes) -> Outcome {
     match end {
-        End::Exited(code) if success_codes.contains(code) => Outcome::Success,
-        End::Exited(_) | End::Signaled { .. } | End::NotFound { .. } | End::NotExecutable { .. } => Outcome::Failure,
+        End::Exited(code) => Outcome::of_exit_code(code, codes),
+        End::Signaled { .. } | End::NotFound { .. } | End::NotExecutable { .. } => Outcome::Failure,
         End::TimedOut { .. } => Outcome::Timeout,
         End::Skipped => Outcome::Skipped,
     }

@@ -64,7 +64,7 @@ fn limits(config: &Config) -> Limits {
         retries: Retries {
             count: limits.retries,
             delay: limits.retry_delay,
-            success_codes: config.success_codes.clone(),
+            final_codes: config.result_codes.done(),
             ..Retries::default()
         },
     }
@@ -95,7 +95,7 @@ fn output(config: &Config) -> Output {
     // The state folder first: a temporary folder may be memory.
     let temporary = [std::env::temp_dir(), "/var/tmp".into()];
     let folders = config.storage.state_dir.iter().cloned().chain(temporary).collect();
-    Output { tail, hold: quiet.then(|| config.success_codes.clone()), folders }
+    Output { tail, hold: quiet.then(|| config.result_codes.without_warning()), folders }
 }
 
 fn environment(config: &Config, metrics_file: Option<&MetricsFile>) -> Environment {

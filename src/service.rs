@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::exit_code;
-use crate::record::{Outcome, SuccessCodes};
+use crate::exit_code::{self, ResultCodes};
+use crate::record::Outcome;
 
 /// How a service ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub struct Variables {
 /// Judges a service; none where it did not run: a condition failed, or it was started too often.
 ///
 /// systemd's own judgement counts (`SuccessExitStatus=`, a stop that was asked for), and the exit codes that are configured as
-/// success here.
-pub fn judge(variables: &Variables, success_codes: &SuccessCodes) -> Option<ServiceEnd> {
+/// success or warning here.
+pub fn judge(variables: &Variables, codes: &ResultCodes) -> Option<ServiceEnd> {
     let signal = signal_number(&variables.exit_status).filter(|_| variables.exit_code != "exited");
     let code = variables.exit_status.parse::<i32>().ok().filter(|_| variables.exit_code == "exited");
     let exit_code = match (code, signal) {
@@ -53,11 +53,15 @@ pub fn judge(variables: &Variables, success_codes: &SuccessCodes) -> Option<Serv
     };
     match variables.result.as_str() {
         "exec-condition" | "start-limit-hit" => None,
-        "success" => Some(end(Outcome::Success, exit_code, None)),
-        "exit-code" if code.is_some_and(|code| success_codes.contains(code)) => {
-            Some(end(Outcome::Success, exit_code, None))
+        "success" | "exit-code" if code.is_some_and(|code| codes.is_warning(code)) => {
+            Some(end(Outcome::Warning, exit_code, None))
         }
-        "exit-code" | "signal" => Some(end(Outcome::Failure, exit_code, None)),
+        "success" => Some(end(Outcome::Success, exit_code, None)),
+        "exit-code" => {
+            let outcome = code.map_or(Outcome::Failure, |code| Outcome::of_exit_code(code, codes));
+            Some(end(outcome, exit_code, None))
+        }
+        "signal" => Some(end(Outcome::Failure, exit_code, None)),
         "core-dump" => Some(end(Outcome::Failure, exit_code, Some("dumped core"))),
         "timeout" => Some(ServiceEnd { signal, ..end(Outcome::Timeout, i32::from(exit_code::TIMED_OUT), None) }),
         "watchdog" => failure("missed its watchdog's time (WatchdogSec=)"),
@@ -154,16 +158,20 @@ mod tests {
     fn results() {
         let check = |result: &str, code: &str, status: &str, expected: Option<(Outcome, i32, Option<i32>)>| {
             let variables = Variables { result: result.into(), exit_code: code.into(), exit_status: status.into() };
-            let end = judge(&variables, &SuccessCodes::new(vec![0, 24]));
+            let codes = ResultCodes { success: vec![0, 24], warning: vec![1, 4] };
+            let end = judge(&variables, &codes);
             assert_eq!(end.map(|end| (end.outcome, end.exit_code, end.signal)), expected, "{result} {code} {status}");
         };
-        use Outcome::{Failure, Success, Timeout};
+        use Outcome::{Failure, Success, Timeout, Warning};
         check("success", "exited", "0", Some((Success, 0, None)));
         // SuccessExitStatus=3, and a service that was stopped.
         check("success", "exited", "3", Some((Success, 3, None)));
         check("success", "killed", "TERM", Some((Success, 143, Some(15))));
         check("exit-code", "exited", "3", Some((Failure, 3, None)));
         check("exit-code", "exited", "24", Some((Success, 24, None)));
+        check("exit-code", "exited", "4", Some((Warning, 4, None)));
+        // SuccessExitStatus=1
+        check("success", "exited", "1", Some((Warning, 1, None)));
         check("signal", "killed", "KILL", Some((Failure, 137, Some(9))));
         check("core-dump", "dumped", "SEGV", Some((Failure, 139, Some(11))));
         check("timeout", "killed", "TERM", Some((Timeout, 124, Some(15))));

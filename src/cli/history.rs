@@ -87,7 +87,7 @@ pub struct HistoryArgs {
     pub filter: GroupFilterArgs,
 
     /// Only runs with this result
-    #[arg(long, value_name = "RESULT", value_parser = ["success", "failure", "timeout", "lost", "skipped"],
+    #[arg(long, value_name = "RESULT", value_parser = ["success", "warning", "failure", "timeout", "lost", "skipped"],
         help_heading = "Selection")]
     pub result: Option<String>,
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::settings::{ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
+use super::settings::{CodeArgs, ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
 use super::value;
 
 /// Record a run that jobmon did not start
@@ -43,9 +43,9 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub expectations: ExpectationArgs,
 
-    /// Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]
-    #[arg(long, value_name = "CODES", allow_hyphen_values = true, help_heading = "Reporting")]
-    pub success_codes: Option<std::ffi::OsString>,
+    /// What exit codes mean.
+    #[command(flatten)]
+    pub codes: CodeArgs,
 
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]

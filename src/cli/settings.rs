@@ -231,7 +231,8 @@ pub struct ReportArgs {
     /// Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]
     ///
     /// For jobs that never run again under this name, such as those of a CI pipeline. What an earlier run left is
-    /// deleted too, at every gateway that is named and in the directory of textfiles.
+    /// deleted too, at every gateway that is named and in the directory of textfiles. A group whose run ended with a warning
+    /// (--warning-codes) is kept, because somebody should look.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ephemeral: Option<OsString>,
 
@@ -318,11 +319,28 @@ pub struct LimitArgs {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Overlap and repetition")]
     pub splay: Option<OsString>,
 
+    /// What its exit codes mean.
+    #[command(flatten)]
+    pub codes: CodeArgs,
+}
+
+/// What the exit codes of a job mean.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct CodeArgs {
     /// Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]
     ///
     /// Only in the metrics and for --retries and --quiet: jobmon's own exit status stays what the job said.
     #[arg(long, value_name = "CODES", allow_hyphen_values = true, help_heading = "Reporting")]
     pub success_codes: Option<OsString>,
+
+    /// Exit codes that count as a warning [env: JOBMON_WARNING_CODES]
+    ///
+    /// The work is done, and somebody should look: such as 1 of borg or 24 of rsync. The run counts as successful, with the
+    /// result "warning". It is not retried, and --quiet passes its output on. A code that is in --success-codes too is a
+    /// warning. jobmon's own exit status stays what the job said. "off": none.
+    #[arg(long, value_name = "CODES", allow_hyphen_values = true, help_heading = "Reporting")]
+    pub warning_codes: Option<OsString>,
 }
 
 /// What happens to the output of a job.
@@ -341,7 +359,7 @@ pub struct OutputArgs {
 
     /// Pass the output on only if the run was not a success [env: JOBMON_QUIET]
     ///
-    /// Until then it is held back in a file without a name in the state directory, else in $TMPDIR. It is passed on as
+    /// After a warning (--warning-codes) it is passed on. Until the end it is held back in a file without a name in the state directory, else in $TMPDIR. It is passed on as
     /// well if there is no room for it, or if jobmon is killed.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub quiet: Option<OsString>,

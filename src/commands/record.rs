@@ -13,7 +13,7 @@ use crate::cli::Flags;
 use crate::cli::record::RecordArgs;
 use crate::config::{self, Config, ExplicitFile};
 use crate::declaration::{self, Strictness};
-use crate::record::{Outcome, RunFacts, RunId, RunRecord, SuccessCodes};
+use crate::record::{Outcome, RunFacts, RunId, RunRecord};
 use crate::registry::{RunStart, journal};
 use crate::service::{self, ServiceEnd, Usage, Variables};
 
@@ -49,8 +49,7 @@ pub fn run(args: &RecordArgs, flags: &Flags) -> Result<ExitCode> {
 
 fn of_words(args: &RecordArgs, config: &Config) -> Facts {
     let exit_code = args.exit_code.unwrap_or_default();
-    let is_success = SuccessCodes::new(config.success_codes.clone()).contains(exit_code.into());
-    let outcome = if is_success { Outcome::Success } else { Outcome::Failure };
+    let outcome = Outcome::of_exit_code(exit_code.into(), &config.result_codes);
     Facts {
         end: ServiceEnd { outcome, exit_code: exit_code.into(), signal: None, note: None },
         command: config.grouping_key.script_name().to_owned(),
@@ -71,7 +70,7 @@ fn of_service(config: &Config, unit: Option<String>, cgroup: &str) -> Option<Fac
         tracing::warn!("$SERVICE_RESULT is not set: \"record --systemd\" is for ExecStopPost= of a service");
         return None;
     }
-    let end = service::judge(&variables, &SuccessCodes::new(config.success_codes.clone()))?;
+    let end = service::judge(&variables, &config.result_codes)?;
     let usage = unit.as_deref().map_or_else(Usage::default, ask_manager);
     if unit.is_some() && !usage.was_started {
         return None;

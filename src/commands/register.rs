@@ -29,7 +29,7 @@ fn expected(config: &Config) -> Result<Declaration, UsageError> {
     let any = expectations.amounts.iter().any(|(expectation, _)| expectation.spec().stands_alone);
     if !any && expectations.schedule.is_none() {
         return Err(UsageError::new(format!(
-            "nothing is expected of {}: give --schedule, --expect-every or --max-duration",
+            "nothing is expected of {}: give --schedule, --expect-every, --max-duration or --min-duration",
             config.grouping_key.script_name()
         )));
     }

@@ -15,6 +15,9 @@ use crate::grouping::{LabelName, LabelValue};
 /// Larger tails do not belong into a database.
 const LARGEST_TAIL: u64 = 64 << 20;
 
+/// More than anybody waits for.
+const MOST_TOLERATED: u64 = 1_000_000;
+
 /// The reason why a value means nothing.
 pub(super) type Reason = String;
 
@@ -80,11 +83,15 @@ pub(super) fn zero_or_optional_duration(raw: &Raw) -> Result<Option<Duration>, R
 
 /// So much of what is expected, or `off` for nothing.
 pub(super) fn amount(raw: &Raw, range: Range) -> Result<Option<Amount>, Reason> {
-    let time = match range {
-        Range::Duration => optional_duration(raw)?,
-        Range::DurationOrZero => zero_or_optional_duration(raw)?,
-    };
-    Ok(time.map(Amount::Time))
+    Ok(match range {
+        Range::Duration => optional_duration(raw)?.map(Amount::Time),
+        Range::DurationOrZero => zero_or_optional_duration(raw)?.map(Amount::Time),
+        Range::Count if is_off(raw) => None,
+        Range::Count => {
+            let number = count(raw, MOST_TOLERATED)?;
+            Some(Amount::Number(u32::try_from(number).unwrap_or(u32::MAX)))
+        }
+    })
 }
 
 /// A whole number from 0 to `largest`.
@@ -138,6 +145,11 @@ pub(super) fn exit_codes(raw: &Raw) -> Result<Vec<u8>, Reason> {
     codes.sort_unstable();
     codes.dedup();
     Ok(codes)
+}
+
+/// Likewise, or `off` for none.
+pub(super) fn optional_exit_codes(raw: &Raw) -> Result<Vec<u8>, Reason> {
+    if is_off(raw) { Ok(Vec::new()) } else { exit_codes(raw) }
 }
 
 /// A number of bytes with an optional unit of 1024: `4096`, `64K`, `1M`; `off` or 0 for none.
@@ -298,6 +310,15 @@ mod tests {
         check(exit_codes(&raw("0,300")), Err("\"300\""));
         check(exit_codes(&raw("-1")), Err("\"-1\""));
         check(exit_codes(&raw("9-3")), Err("backwards"));
+        check(amount(&raw("2"), Range::Count), Ok(Some(Amount::Number(2))));
+        check(amount(&Raw::Integer(0), Range::Count), Ok(Some(Amount::Number(0))));
+        check(amount(&raw("off"), Range::Count), Ok(None));
+        check(amount(&Raw::Integer(-1), Range::Count), Err("not a whole number from 0 to 1000000"));
+        check(amount(&raw("2s"), Range::Count), Err("not a whole number"));
+        check(amount(&raw("99999999999999999999"), Range::Count), Err("not a whole number"));
+        check(optional_exit_codes(&raw("off")), Ok(vec![]));
+        check(optional_exit_codes(&raw("1,24")), Ok(vec![1, 24]));
+        check(optional_exit_codes(&raw("")), Err("such as 0,24"));
         check(bytes(&raw("4096")), Ok(Some(4096)));
         check(bytes(&raw("64K")), Ok(Some(65536)));
         check(bytes(&raw("1 MiB")), Ok(Some(1 << 20)));

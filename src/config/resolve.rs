@@ -13,6 +13,7 @@ use super::{
     Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, OutputSettings, Report, Scope,
     Secret, SecretSource, Storage, UsageError, signal,
 };
+use crate::exit_code::ResultCodes;
 use crate::expectation::{Amounts, Expectation};
 use crate::grouping::{GroupingKey, LabelName, LabelValue};
 use crate::naming;
@@ -61,7 +62,10 @@ pub fn resolve(layers: &Layers, facts: &Facts, warnings: Vec<Warning>) -> Result
     let report = merge.report()?;
     let expectations = merge.expectations()?;
     let limits = merge.limits()?;
-    let success_codes = merge.value(Setting::SuccessCodes, parse::exit_codes)?.unwrap_or_else(|| vec![0]);
+    let result_codes = ResultCodes {
+        success: merge.value(Setting::SuccessCodes, parse::exit_codes)?.unwrap_or_else(|| vec![0]),
+        warning: merge.value(Setting::WarningCodes, parse::optional_exit_codes)?.unwrap_or_default(),
+    };
     let output = OutputSettings {
         tail: merge.value(Setting::Tail, parse::bytes)?.flatten(),
         quiet: merge.value(Setting::Quiet, parse::truth)?.unwrap_or_default(),
@@ -80,7 +84,7 @@ pub fn resolve(layers: &Layers, facts: &Facts, warnings: Vec<Warning>) -> Result
         report,
         expectations,
         limits,
-        success_codes,
+        result_codes,
         output,
         storage,
         file,
@@ -360,6 +364,12 @@ impl Merge<'_> {
             let range = expectation.spec().range;
             let amount = self.value(Setting::Expected(expectation), |raw| parse::amount(raw, range))?;
             amounts.set(expectation, amount.flatten());
+        }
+        let limits = [Expectation::MinDuration, Expectation::MaxDuration].map(|limit| amounts.time(limit));
+        if let [Some(least), Some(most)] = limits
+            && least > most
+        {
+            self.warn("min-duration is longer than max-duration: every run is too short or too long");
         }
         Ok(Expectations {
             amounts,

@@ -32,6 +32,7 @@ pub enum Setting {
     Ephemeral,
     JobMetrics,
     SuccessCodes,
+    WarningCodes,
     Expected(Expectation),
     Schedule,
     Timezone,
@@ -192,7 +193,7 @@ pub static SPECS: [Spec; OTHERS.len() + Expectation::ALL.len()] = {
 };
 
 /// Every setting but what is expected as an amount.
-const OTHERS: [Spec; 41] = {
+const OTHERS: [Spec; 42] = {
     use Setting as S;
     [
         anywhere(S::Job, "job", "JOBMON_JOB"),
@@ -224,6 +225,7 @@ const OTHERS: [Spec; 41] = {
         anywhere(S::Ephemeral, "ephemeral", "JOBMON_EPHEMERAL"),
         anywhere(S::JobMetrics, "job-metrics", "JOBMON_JOB_METRICS"),
         anywhere(S::SuccessCodes, "success-codes", "JOBMON_SUCCESS_CODES"),
+        anywhere(S::WarningCodes, "warning-codes", "JOBMON_WARNING_CODES"),
         anywhere(S::Schedule, "schedule", "JOBMON_SCHEDULE"),
         anywhere(S::Timezone, "timezone", "JOBMON_TIMEZONE"),
         anywhere(S::Timeout, "timeout", "JOBMON_TIMEOUT"),

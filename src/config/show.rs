@@ -42,6 +42,10 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
     let text = |text: Option<&str>| text.map(str::to_owned).into_iter().collect();
     let path = |path: &Option<std::path::PathBuf>| path.iter().map(|path| path.display().to_string()).collect();
     let duration = |duration: Option<Duration>| duration.map(duration_text).into_iter().collect();
+    let codes = |codes: &[u8]| match codes {
+        [] => Vec::new(),
+        codes => vec![codes.iter().map(u8::to_string).collect::<Vec<_>>().join(",")],
+    };
     let or_off = |duration: Option<Duration>| vec![duration.map_or("off".to_owned(), duration_text)];
     let basic = match &connection.auth {
         Some(Auth::Basic { user, password }) => Some((user, password)),
@@ -91,7 +95,8 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
         Setting::TextfileDir => path(&report.textfile_dir),
         Setting::Ephemeral => one(report.ephemeral.to_string()),
         Setting::JobMetrics => one(report.job_metrics.to_string()),
-        Setting::SuccessCodes => one(config.success_codes.iter().map(u8::to_string).collect::<Vec<_>>().join(",")),
+        Setting::SuccessCodes => codes(&config.result_codes.success),
+        Setting::WarningCodes => codes(&config.result_codes.warning),
         Setting::Expected(expectation) => expectations.amounts.get(expectation).map(amount_text).into_iter().collect(),
         Setting::Schedule => text(expectations.schedule.as_deref()),
         Setting::Timezone => text(expectations.timezone.as_deref()),
@@ -136,6 +141,7 @@ fn secret_file(source: Option<&SecretSource>) -> Vec<String> {
 fn amount_text(amount: Amount) -> String {
     match amount {
         Amount::Time(time) => duration_text(time),
+        Amount::Number(number) => number.to_string(),
     }
 }
 

@@ -44,7 +44,7 @@ fn values(family: ScriptFamily, state: &GroupState) -> Vec<Value> {
         ScriptFamily::EndTimestamp => of_last_run(state, |run| unix_seconds(run.ended_at)),
         ScriptFamily::Duration => of_last_run(state, |run| seconds(run.duration)),
         ScriptFamily::ExitCode => of_last_run(state, |run| run.exit_code.into()),
-        ScriptFamily::Result => of_last_run(state, |run| f64::from(u8::from(run.outcome == Outcome::Success))),
+        ScriptFamily::Result => of_last_run(state, |run| f64::from(u8::from(run.outcome.is_success()))),
         ScriptFamily::LastSuccess => one(state.last_success.map_or(0.0, unix_seconds)),
         ScriptFamily::LastFailure => one(state.last_failure.map_or(0.0, unix_seconds)),
         ScriptFamily::ConsecutiveFailures => one(state.consecutive_failures as f64),
@@ -66,6 +66,7 @@ fn values(family: ScriptFamily, state: &GroupState) -> Vec<Value> {
 fn number(amount: Amount) -> f64 {
     match amount {
         Amount::Time(time) => seconds(time),
+        Amount::Number(number) => number.into(),
     }
 }
 

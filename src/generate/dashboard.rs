@@ -239,7 +239,7 @@ fn figure(title: &'static str, description: &'static str, x: u32, expr: String, 
         title,
         description,
         kind: "stat",
-        place: [x, 1, 4, 4],
+        place: [x, 1, 3, 4],
         unit: "none",
         targets: vec![now(expr)],
         more: More {
@@ -271,6 +271,13 @@ fn glance() -> Vec<Panel> {
             ..More::default()
         },
     };
+    let warned = r#"{job=~"$job",instance=~"$instance",script_name=~"$script_name",result="warning"}"#;
+    let too_short = format!(
+        "{} < {} and {} == 1",
+        newest("script_duration_seconds"),
+        newest("script_min_duration_seconds"),
+        newest("script_result")
+    );
     vec![
         row("At a glance", 0),
         figure(
@@ -280,32 +287,48 @@ fn glance() -> Vec<Panel> {
             format!("count({}) or vector(0)", newest("script_running")),
             "green",
         ),
-        figure("Running", "Runs in progress.", 4, format!("sum({}) or vector(0)", newest("script_running")), "blue"),
+        figure("Running", "Runs in progress.", 3, format!("sum({}) or vector(0)", newest("script_running")), "blue"),
         figure(
             "Failed",
             "Jobs whose last finished run did not succeed.",
-            8,
+            6,
             format!("count({} == 0) or vector(0)", newest("script_result")),
             "red",
         ),
         figure(
+            "Warned",
+            "Jobs of which a run ended with a warning (--warning-codes), over the time shown.",
+            9,
+            format!(
+                "count(sum without (result, {GATEWAY_LABEL}) (increase(script_runs_total{warned}[$__range])) > 0) or vector(0)"
+            ),
+            "yellow",
+        ),
+        figure(
+            "Too short",
+            "Jobs whose last finished run succeeded in less time than it should take (--min-duration).",
+            12,
+            format!("count({too_short}) or vector(0)"),
+            "orange",
+        ),
+        figure(
             "Never succeeded",
             "Jobs of which no run has succeeded yet.",
-            12,
+            15,
             format!("count({} == 0) or vector(0)", newest("script_last_success_timestamp_seconds")),
             "orange",
         ),
         figure(
             "Late",
             "Jobs whose scheduled time has passed.",
-            16,
+            18,
             format!("count({} > 0) or vector(0)", late()),
             "orange",
         ),
         figure(
             "Gateways down",
             "While a gateway is down, its jobs are not seen.",
-            20,
+            21,
             format!("count(up{{job=\"{GATEWAY_JOB}\"}} == 0) or vector(0)"),
             "red",
         ),
@@ -319,6 +342,14 @@ fn late() -> String {
     format!("clamp_min(time() - {next} - ({} or {next} * 0 + 300), 0)", newest("script_grace_seconds"))
 }
 
+/// Lines of what is configured beside lines of what happened.
+fn dashed_limits() -> Value {
+    json!([{
+        "matcher": { "id": "byRegexp", "options": "limit of .*" },
+        "properties": [{ "id": "custom.lineStyle", "value": { "fill": "dash", "dash": [10, 10] } }],
+    }])
+}
+
 fn runs() -> Vec<Panel> {
     let color = |result: &str, color: &str| {
         json!({
@@ -328,18 +359,20 @@ fn runs() -> Vec<Panel> {
     };
     let colors = [
         color("success", "green"),
+        color("warning", "yellow"),
         color("failure", "red"),
         color("timeout", "orange"),
         color("lost", "purple"),
         color("skipped", "blue"),
     ];
     let finished = r#"{job=~"$job",instance=~"$instance",script_name=~"$script_name",result!="skipped"}"#;
-    let good = r#"{job=~"$job",instance=~"$instance",script_name=~"$script_name",result="success"}"#;
+    let good = r#"{job=~"$job",instance=~"$instance",script_name=~"$script_name",result=~"success|warning"}"#;
     vec![
         row("Runs", 14),
         Panel {
             title: "Runs by result",
-            description: "Finished runs. A skipped run did not start because another held the lock.",
+            description: "Finished runs. After a warning the work is done, but somebody should look. A skipped run did not start \
+                          because another held the lock.",
             kind: "timeseries",
             place: [0, 15, 12, 8],
             unit: "none",
@@ -358,7 +391,7 @@ fn runs() -> Vec<Panel> {
         },
         Panel {
             title: "Success ratio",
-            description: "Successful runs by finished runs, over the time shown.",
+            description: "Successful runs, those with a warning included, by finished runs, over the time shown.",
             kind: "bargauge",
             place: [12, 15, 6, 8],
             unit: "percentunit",
@@ -385,12 +418,15 @@ fn runs() -> Vec<Panel> {
         },
         Panel {
             title: "Failures in a row",
-            description: "Unsuccessful runs since the last success.",
+            description: "Unsuccessful runs since the last success, and how many are tolerated (--tolerate).",
             kind: "timeseries",
             place: [18, 15, 6, 8],
             unit: "none",
-            targets: vec![line(newest("script_consecutive_failures"), WHO)],
-            more: More { defaults: json!({ "min": 0, "decimals": 0 }), ..More::default() },
+            targets: vec![
+                line(newest("script_consecutive_failures"), WHO),
+                line(newest("script_tolerated_failures"), "limit of {{script_name}} {{instance}}"),
+            ],
+            more: More { defaults: json!({ "min": 0, "decimals": 0 }), overrides: dashed_limits(), ..More::default() },
         },
         last_runs(),
     ]
@@ -455,22 +491,17 @@ fn times() -> Vec<Panel> {
         row("Times", 32),
         Panel {
             title: "Duration and its limit",
-            description: "How long the last finished run took, and how long a run may take (--max-duration).",
+            description: "How long the last finished run took, and how long a run has to and may take (--min-duration, \
+                          --max-duration).",
             kind: "timeseries",
             place: [0, 33, 12, 8],
             unit: "s",
             targets: vec![
                 line(newest("script_duration_seconds"), WHO),
                 line(newest("script_max_duration_seconds"), "limit of {{script_name}} {{instance}}"),
+                line(newest("script_min_duration_seconds"), "limit of {{script_name}} {{instance}} (least)"),
             ],
-            more: More {
-                defaults: json!({ "min": 0 }),
-                overrides: json!([{
-                    "matcher": { "id": "byRegexp", "options": "limit of .*" },
-                    "properties": [{ "id": "custom.lineStyle", "value": { "fill": "dash", "dash": [10, 10] } }],
-                }]),
-                ..More::default()
-            },
+            more: More { defaults: json!({ "min": 0 }), overrides: dashed_limits(), ..More::default() },
         },
         Panel {
             title: "Runs in progress",

@@ -137,13 +137,13 @@ impl ScriptFamily {
                 "script_result",
                 "0 or 1",
                 FINISHED,
-                "Whether the most recent finished run of this script succeeded (1) or not (0).",
+                "Whether the most recent finished run of this script succeeded (1), with or without a warning, or not (0).",
             ),
             Self::LastSuccess => gauge(
                 "script_last_success_timestamp_seconds",
                 "Unix time",
                 ALWAYS,
-                "Unix time at which a run of this script last ended in success, 0 for never.",
+                "Unix time at which a run of this script last ended in success, with or without a warning, 0 for never.",
             ),
             Self::LastFailure => gauge(
                 "script_last_failure_timestamp_seconds",
@@ -162,8 +162,8 @@ impl ScriptFamily {
                 ..counter(
                     "script_runs_total",
                     "runs",
-                    "Finished runs of this script by result: success, failure, timeout, lost (its wrapper vanished) or \
-                     skipped (another run held the lock).",
+                    "Finished runs of this script by result: success, warning (done, but somebody should look), failure, \
+                     timeout, lost (its wrapper vanished) or skipped (another run held the lock).",
                 )
             },
             Self::RunDuration => counter(
@@ -224,6 +224,8 @@ mod tests {
             ("script_max_resident_memory_bytes", Gauge),
             ("script_next_start_timestamp_seconds", Gauge),
             ("script_max_duration_seconds", Gauge),
+            ("script_min_duration_seconds", Gauge),
+            ("script_tolerated_failures", Gauge),
             ("script_expected_interval_seconds", Gauge),
             ("script_grace_seconds", Gauge),
             ("script_heartbeat_interval_seconds", Gauge),
@@ -238,7 +240,7 @@ mod tests {
             ScriptFamily::ALL.map(|family| format!("{} {}\n", family.name(), family.spec().help)).concat();
         assert_eq!(
             crate::grouping::stable_hash(all.as_bytes()),
-            2_032_251_416_052_952_378,
+            12_894_164_935_340_632_668,
             "node_exporter drops series whose help text differs between two versions of jobmon"
         );
     }

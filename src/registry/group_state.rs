@@ -113,7 +113,8 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Whether a run that ended so is deleted from where it was reported, instead of being reported.
+    /// Whether a run that ended so is deleted from where it was reported, instead of being reported. One that ended with a
+    /// warning is reported: somebody should look.
     pub fn withdraw(&self, outcome: Outcome) -> bool {
         outcome == Outcome::Success && !self.withdraw_from.is_empty()
     }
@@ -227,7 +228,7 @@ impl GroupState {
             // What lies in the future was written by a clock that has since been put right.
             Arrival::Late(now) => known.is_none_or(|known| known <= time || known > now),
         };
-        let succeeded = record.facts.outcome == Outcome::Success;
+        let succeeded = record.facts.outcome.is_success();
         let last_run_start = self.last_run.as_ref().map(|run| run.started_at);
         let is_last = most_recent(last_run_start, record.facts.started_at);
         // Of two runs that overlap, the one that started later was announced later, and its start stays; unless it lies
@@ -287,6 +288,7 @@ pub(super) mod expectations_as_json {
         let amounts = these.amounts.iter().map(|(expectation, amount)| {
             let number = match amount {
                 Amount::Time(time) => nanos_of_duration(time),
+                Amount::Number(number) => number.into(),
             };
             (expectation.spec().key.to_owned(), number)
         });
@@ -301,6 +303,7 @@ pub(super) mod expectations_as_json {
             let spec = expectation.spec();
             let amount = stored.amounts.get(spec.key).map(|&number| match spec.range {
                 Range::Duration | Range::DurationOrZero => Amount::Time(duration_of(number)),
+                Range::Count => Amount::Number(u32::try_from(number).unwrap_or_default()),
             });
             amounts.set(expectation, amount);
         }
@@ -340,6 +343,7 @@ mod tests {
         check(&[(100, Success), (200, Failure), (300, Timeout)], Some(110), Some(310), 2, Timeout);
         check(&[(100, Failure), (200, Success)], Some(210), Some(110), 0, Success);
         check(&[(100, Success), (200, Skipped)], Some(110), None, 0, Success);
+        check(&[(100, Failure), (200, Warning)], Some(210), Some(110), 0, Warning);
         check(&[(100, Lost), (200, Skipped), (300, Failure)], None, Some(310), 2, Failure);
         // The clock was put back: what ended just now is the most recent all the same.
         check(&[(900, Failure), (100, Success)], Some(110), Some(910), 0, Success);

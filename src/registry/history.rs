@@ -113,11 +113,11 @@ pub(super) fn contains(connection: &Connection, run_id: &RunId) -> rusqlite::Res
 
 /// Unsuccessful runs of a group that started after `time`, as far as the history goes back.
 pub(super) fn failures_since(connection: &Connection, group: GroupId, time: SystemTime) -> rusqlite::Result<u64> {
-    // `outcome <> 0` is what lets SQLite use the index of unsuccessful runs.
+    // `outcome <> 0` is what lets SQLite use the index of runs that were no plain success.
     sql::query_row(
         connection,
-        "SELECT count(*) FROM runs WHERE group_id = ?1 AND outcome <> 0 AND outcome <> ?2 AND started_at > ?3",
-        params![group.0, Outcome::Skipped as i64, nanos_of(time)],
+        "SELECT count(*) FROM runs WHERE group_id = ?1 AND outcome <> 0 AND outcome NOT IN (?2, ?3) AND started_at > ?4",
+        params![group.0, Outcome::Warning as i64, Outcome::Skipped as i64, nanos_of(time)],
         |row| row.get(0).map(natural),
     )
 }

@@ -31,7 +31,7 @@ const TABLES: &str = "
         facts TEXT NOT NULL                   -- JSON: RunFacts
     ) STRICT;
     CREATE INDEX runs_of_group ON runs (group_id);
-    CREATE INDEX runs_unsuccessful ON runs (group_id, outcome) WHERE outcome <> 0;
+    CREATE INDEX runs_notable ON runs (group_id, outcome) WHERE outcome <> 0;
 
     CREATE TABLE attempts (
         run INTEGER NOT NULL, number INTEGER NOT NULL,

@@ -13,7 +13,7 @@ use super::{Run, metrics_file, name, settings};
 use crate::declaration;
 use crate::delivery::stateless::{self, StatelessReport};
 use crate::delivery::{BackoffPolicy, Clients, Delivery, Failure, Reconciler};
-use crate::record::{Outcome, RunRecord, SuccessCodes};
+use crate::record::{Outcome, RunRecord};
 use crate::registry::{GroupState, Registry, RegistryError, RunStart, StateDir, journal};
 use crate::sinks::Driver;
 use crate::supervise::{Execution, Listener, Start};
@@ -189,8 +189,8 @@ pub(super) fn record(run: &Run<'_>, start: &Start, execution: &Execution) -> boo
 /// The result by its name, with what the job left of its own.
 fn record_of(run: &Run<'_>, start: &RunStart, execution: &Execution) -> RunRecord {
     let (run_id, key, command) = (start.run_id.clone(), start.grouping_key.clone(), start.command.clone());
-    let success_codes = SuccessCodes::new(run.config.success_codes.clone());
-    let mut record = RunRecord::new(run_id, key, command, start.facts.clone()).ended(execution, &success_codes);
+    let codes = &run.config.result_codes;
+    let mut record = RunRecord::new(run_id, key, command, start.facts.clone()).ended(execution, codes);
     if let Some(file) = run.metrics_file {
         let read = file.read(&start.grouping_key);
         if let Some(warning) = read.warning {

@@ -16,13 +16,13 @@ pub struct Retries {
     pub delay: Duration,
     /// No pause is longer than this (and never shorter than `delay` because of it).
     pub max_delay: Duration,
-    /// Exit codes after which nothing is tried again.
-    pub success_codes: Vec<u8>,
+    /// Exit codes after which nothing is tried again: the work is done.
+    pub final_codes: Vec<u8>,
 }
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { count: 0, delay: Duration::from_secs(1), max_delay: Duration::from_secs(3600), success_codes: vec![0] }
+        Self { count: 0, delay: Duration::from_secs(1), max_delay: Duration::from_secs(3600), final_codes: vec![0] }
     }
 }
 
@@ -31,7 +31,7 @@ impl Retries {
     /// moment later, and a run that was skipped never was an attempt.
     pub(super) fn wants_another(&self, end: End) -> bool {
         match end {
-            End::Exited(code) => !u8::try_from(code).is_ok_and(|code| self.success_codes.contains(&code)),
+            End::Exited(code) => !u8::try_from(code).is_ok_and(|code| self.final_codes.contains(&code)),
             End::Signaled { .. } | End::TimedOut { .. } => true,
             End::NotFound { .. } | End::NotExecutable { .. } | End::Skipped => false,
         }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn only_failures_that_may_pass_are_tried_again() {
-        let retries = Retries { success_codes: vec![0, 24], ..Retries::default() };
+        let retries = Retries { final_codes: vec![0, 24], ..Retries::default() };
         for (end, expected) in [
             (End::Exited(0), false),
             (End::Exited(24), false),

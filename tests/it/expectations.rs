@@ -19,10 +19,25 @@ fn sandbox(gateway: &Pushgateway) -> Sandbox {
 fn a_run_says_what_is_expected_of_its_job() {
     let gateway = Pushgateway::start();
     let sandbox = sandbox(&gateway);
-    let flags = ["--max-duration", "90s", "--expect-every", "1h", "--grace", "5m", "--schedule", "@hourly"];
+    let flags = [
+        "--max-duration",
+        "90s",
+        "--min-duration",
+        "2s",
+        "--tolerate",
+        "2",
+        "--expect-every",
+        "1h",
+        "--grace",
+        "5m",
+        "--schedule",
+        "@hourly",
+    ];
     sandbox.jobmon([&["run", "-n", "job"][..], &flags, &["--", "true"]].concat()).run();
     for (metric, seconds) in [
         ("script_max_duration_seconds", 90.0),
+        ("script_min_duration_seconds", 2.0),
+        ("script_tolerated_failures", 2.0),
         ("script_expected_interval_seconds", 3600.0),
         ("script_grace_seconds", 300.0),
     ] {
@@ -33,7 +48,9 @@ fn a_run_says_what_is_expected_of_its_job() {
     // Nothing is expected any more: a limit that is taken from the crontab is gone from the gateway.
     sandbox.jobmon(["run", "-n", "job", "--", "true"]).run();
     let group = gateway.group(&KEY).unwrap();
-    assert!(group[NEXT].is_null() && group["script_max_duration_seconds"].is_null(), "{group}");
+    for metric in [NEXT, "script_max_duration_seconds", "script_min_duration_seconds", "script_tolerated_failures"] {
+        assert!(group[metric].is_null(), "{metric}: {group}");
+    }
 }
 
 #[test]
@@ -76,6 +93,8 @@ fn a_bad_flag_is_bad_usage_before_anything_runs() {
         "--timezone \"CET/Nowhere\": unknown time zone: use a name such as Europe/Berlin or UTC",
     );
     check(&["--max-duration", "-1s"], "--max-duration \"-1s\": a duration cannot be negative");
+    check(&["--min-duration=0s"], "--min-duration \"0s\": zero: write \"off\" for none");
+    check(&["--tolerate=-1"], "--tolerate \"-1\": not a whole number from 0 to 1000000");
     check(&["--max-duration=0s"], "--max-duration \"0s\": zero: write \"off\" for none");
     check(&["--grace", "soon"], "--grace \"soon\": not a duration such as 90s, 15m or 2h 30m");
     check(&["--expect-every", "5"], "--expect-every \"5\": a duration needs a unit: 5s for seconds");

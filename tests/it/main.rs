@@ -54,6 +54,7 @@ mod register;
 mod reporter_faults;
 mod reporter_process;
 mod reporter_support;
+mod results;
 mod run;
 mod run_destinations;
 mod sandbox;

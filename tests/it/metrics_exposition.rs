@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use jobmon::delivery::families::{Content, Write};
-use jobmon::expectation::{Amount, Amounts, Expectation};
+use jobmon::expectation::{Amount, Amounts, Expectation, Range};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::metrics::families::ScriptFamily;
 use jobmon::record::{Outcome, RunFacts, RunRecord};
@@ -73,7 +73,11 @@ fn expectations() -> impl Strategy<Value = Expectations> {
     (amounts, proptest::option::of(times())).prop_map(|(times, next_start)| {
         let mut amounts = Amounts::default();
         for (expectation, time) in Expectation::ALL.into_iter().zip(times) {
-            amounts.set(expectation, time.map(Amount::Time));
+            let amount = time.map(|time| match expectation.spec().range {
+                Range::Count => Amount::Number(time.subsec_nanos()),
+                _ => Amount::Time(time),
+            });
+            amounts.set(expectation, amount);
         }
         Expectations { amounts, schedule: None, next_start }
     })

@@ -33,7 +33,7 @@ fn a_registered_job_is_at_the_gateway_before_it_has_ever_run() {
     let group = gateway.group(&KEY).unwrap();
     assert_eq!(
         group["script_runs_total"]["metrics"].as_array().unwrap().len(),
-        5,
+        6,
         "a counter is there before it counts"
     );
     assert!(group["script_exit_code"].is_null() && group["script_start_timestamp_seconds"].is_null(), "{group}");
@@ -89,7 +89,7 @@ fn bad_usage_is_said_before_anything_is_written() {
     check(&["unregister"], "no job given: use --name");
     check(
         &["register", "-n", "x", "--grace", "1h"],
-        "nothing is expected of x: give --schedule, --expect-every or --max-duration",
+        "nothing is expected of x: give --schedule, --expect-every, --max-duration or --min-duration",
     );
     check(
         &["register", "-n", "x", "--schedule", "0 0 30 2 *"],

@@ -47,7 +47,7 @@ fn run(sandbox: &Sandbox, gateway: &Pushgateway, name: &str, options: &[&str], c
 }
 
 /// Every family that a group has after its first finished run where nothing is configured ("The metric contract").
-const FINISHED: [&str; 20] = [
+const FINISHED: [&str; 21] = [
     "push_failure_time_seconds",
     "push_time_seconds",
     "script_consecutive_failures",
@@ -67,6 +67,7 @@ const FINISHED: [&str; 20] = [
     "script_runs_total{result=skipped}",
     "script_runs_total{result=success}",
     "script_runs_total{result=timeout}",
+    "script_runs_total{result=warning}",
     "script_start_timestamp_seconds",
 ];
 
@@ -86,6 +87,7 @@ fn a_first_success_is_reported_whole() {
         ("script_runs_total{result=success}", 1.0),
         ("script_runs_total{result=failure}", 0.0),
         ("script_runs_total{result=timeout}", 0.0),
+        ("script_runs_total{result=warning}", 0.0),
         ("script_runs_total{result=lost}", 0.0),
         ("script_runs_total{result=skipped}", 0.0),
     ] {
@@ -196,7 +198,7 @@ fn the_first_announcement_of_a_group_has_its_counters_with_zero() {
     eventually(PATIENCE, "the start to be announced", || gateway.group(&wanted));
     let group = samples(&gateway, "new");
     assert_eq!(group["script_running"], 1.0);
-    for result in ["success", "failure", "timeout", "lost", "skipped"] {
+    for result in ["success", "warning", "failure", "timeout", "lost", "skipped"] {
         assert_eq!(group[&format!("script_runs_total{{result={result}}}")], 0.0);
     }
     assert_eq!(group["script_last_success_timestamp_seconds"], 0.0);

@@ -53,7 +53,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.push_timeout, Duration::from_secs(5));
     assert_eq!(config.limits.kill_after, Some(Duration::from_secs(10)));
     assert_eq!((config.limits.signal, config.limits.timeout, &config.limits.lock), (libc::SIGTERM, None, &None));
-    assert_eq!(config.success_codes, [0]);
+    assert_eq!(config.result_codes, ResultCodes { success: vec![0], warning: vec![] });
     assert_eq!(config.storage.state_dir, Some("/home/u/.local/state/jobmon".into()));
     assert_eq!(config.gateways, []);
     assert_eq!(said(&config), [""; 0]);
@@ -116,6 +116,7 @@ fn what_means_nothing_on_the_command_line_is_bad_usage() {
     check("heartbeat", &["0s"], "--heartbeat \"0s\": zero: write \"off\" for none");
     check("signal", &["SIGFOO"], "--signal \"SIGFOO\": not a signal such as TERM, RTMIN+1 or 15");
     check("lock_exit_code", &["256"], "--lock-exit-code \"256\": not an exit code: a number from 0 to 255");
+    check("warning_codes", &["1,x"], "--warning-codes \"1,x\": \"x\" is not a code from 0 to 255");
     check("success_codes", &["0,x"], "--success-codes \"0,x\": \"x\" is not a code from 0 to 255");
     check("name", &[""], "--name \"\": empty");
     check("label", &["a=1", "b="], "--label \"b=\": b: empty label value: leave the label out instead");

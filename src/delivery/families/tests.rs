@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::expectation::{Amounts, Expectation};
+use crate::expectation::{Amount, Amounts, Expectation};
 use crate::registry::Expectations;
 use crate::registry::group_state::Arrival;
 use crate::registry::testing::{at, record};
@@ -40,6 +40,7 @@ fn before_the_first_run_has_ended_the_counters_are_there_with_zero() {
         "script_last_failure_timestamp_seconds 0",
         "script_consecutive_failures 0",
         "script_runs_total{result=\"success\"} 0",
+        "script_runs_total{result=\"warning\"} 0",
         "script_runs_total{result=\"failure\"} 0",
         "script_runs_total{result=\"timeout\"} 0",
         "script_runs_total{result=\"lost\"} 0",
@@ -65,6 +66,7 @@ fn a_finished_run_is_told_in_full() {
         "script_last_failure_timestamp_seconds 1790000110",
         "script_consecutive_failures 1",
         "script_runs_total{result=\"success\"} 1",
+        "script_runs_total{result=\"warning\"} 0",
         "script_runs_total{result=\"failure\"} 1",
         "script_runs_total{result=\"timeout\"} 0",
         "script_runs_total{result=\"lost\"} 0",
@@ -80,22 +82,26 @@ fn a_finished_run_is_told_in_full() {
 #[test]
 fn what_is_configured_is_told_and_nothing_else() {
     let mut state = after(Past::Known, &[]);
-    let amounts = Amounts::default()
+    let mut amounts = Amounts::default()
         .with_time(Expectation::MaxDuration, Duration::from_millis(1500))
+        .with_time(Expectation::MinDuration, Duration::from_secs(60))
         .with_time(Expectation::ExpectedInterval, Duration::from_secs(86400))
         .with_time(Expectation::Grace, Duration::from_secs(300))
         .with_time(Expectation::HeartbeatInterval, Duration::from_secs(30))
         .with_time(Expectation::Ttl, Duration::ZERO);
+    amounts.set(Expectation::ToleratedFailures, Some(Amount::Number(2)));
     state.expectations = Expectations { amounts, schedule: None, next_start: Some(at(7)) };
     let expected = [
         "script_next_start_timestamp_seconds 1790000007",
         "script_max_duration_seconds 1.5",
+        "script_min_duration_seconds 60",
+        "script_tolerated_failures 2",
         "script_expected_interval_seconds 86400",
         "script_grace_seconds 300",
         "script_heartbeat_interval_seconds 30",
         "script_ttl_seconds 0",
     ];
-    assert_eq!(samples_of(&state)[10..], expected);
+    assert_eq!(samples_of(&state)[11..], expected);
 }
 
 #[test]
