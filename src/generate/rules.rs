@@ -104,7 +104,8 @@ const HEAD: &str = "\
 #
 # Needs Prometheus 2.42 or later, `honor_labels: true` for the gateways, the scrape job name `pushgateway` and, with more
 # than one gateway, a target label `pushgateway`: `jobmon generate scrape-config` writes all that.
-# The limits of each job come with its metrics (--max-duration, --expect-every, --schedule, --grace, --heartbeat).
+# The limits of each job come with its metrics (--max-duration, --min-duration, --tolerate,
+# --expect-every, --schedule, --grace, --heartbeat).
 groups:
 ";
 

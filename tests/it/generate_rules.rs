@@ -113,7 +113,7 @@ fn cases_hold_for_other_options() {
 fn every_alert_has_a_case_that_fires_and_one_that_is_silent() {
     let cases = [RESULTS, TIMES, WEEKS, GROUPS, GATEWAYS, REGISTERED].concat();
     let names = rules::alert_names(&per_job());
-    assert_eq!(names.len(), 19, "{names:?}");
+    assert_eq!(names.len(), 21, "{names:?}");
     for name in names {
         assert!(cases.contains(&format!("alertname: {name}, exp_alerts: []}}")), "{name} is nowhere silent");
         assert!(cases.contains(&format!("alertname: {name}\n    exp_alerts:\n    - ")), "{name} fires nowhere");

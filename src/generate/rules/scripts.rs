@@ -13,9 +13,10 @@ const WHO: &str = "{{ $labels.script_name }}{{ with $labels.instance }} on {{ . 
 const DEFAULT_GRACE: u32 = 300;
 
 /// Gauges of a group whose newest copy is recorded, beside those of what is expected.
-const GAUGES: [ScriptFamily; 8] = [
+const GAUGES: [ScriptFamily; 9] = [
     ScriptFamily::Running,
     ScriptFamily::StartTimestamp,
+    ScriptFamily::Duration,
     ScriptFamily::ExitCode,
     ScriptFamily::Result,
     ScriptFamily::LastSuccess,
@@ -27,6 +28,12 @@ const GAUGES: [ScriptFamily; 8] = [
 /// How long a copy counts after it was seen last: a stand-in's copy goes as soon as its home has the state, and Prometheus
 /// may look at the stand-in again before it looks at the home. As long as any sample counts without a newer one.
 const REMEMBERED: &str = "[5m]";
+
+/// Failures in a row that are still tolerated (`--tolerate`), at any time of a window before now. What had been more than that
+/// is none of them, also when a success has ended it since.
+fn tolerated(window: &str) -> String {
+    format!("max_over_time(script:consecutive_failures:newest[{window}]) <= script:tolerated_failures:newest")
+}
 
 /// Recording rules that leave one copy of each group, whichever gateway holds it.
 ///
@@ -59,21 +66,27 @@ pub(super) fn alerts(options: &RuleOptions) -> Vec<Rule> {
         Rule::alert(
             "ScriptFailed",
             Severity::Warning,
-            "script:exit_code:newest and script:result:newest == 0",
+            "script:exit_code:newest and script:result:newest == 0\n\
+             unless script:consecutive_failures:newest <= script:tolerated_failures:newest",
             &format!("{WHO} failed (exit {{{{ $value }}}})"),
             "The last finished run did not succeed: 124 it timed out, 126 or 127 it could not be started, 128+n signal n \
-             ended it, 255 its jobmon vanished. Resolves with the next success.",
+             ended it, 255 its jobmon vanished. Resolves with the next success. With --tolerate it waits for more failures in \
+             a row than that.",
         )
         .comment(
             "State: the last finished run did not succeed. No `for`: a job that fails every second run would never fire.\n\
-             The result decides, not the exit code: a job may have more than one exit code that means success.",
+             The result decides, not the exit code: a job may have more than one exit code that means success.\n\
+             Where nobody knows how many failures in a row there were, none is tolerated.",
         ),
         Rule::alert(
             "ScriptRunFailed",
             Severity::Info,
-            "(\n  sum without (result) (increase(script:runs_total:newest{result=~\"failure|timeout|lost\"}[15m])) > 0\n    \
-             unless sum without (result) (resets(script:runs_total:newest[15m])) > 0\n)\n\
-             or (script:last_failure_timestamp_seconds:newest > time() - 900)",
+            format!(
+                "(\n  (\n    sum without (result) (increase(script:runs_total:newest{{result=~\"failure|timeout|lost\"}}[15m])) > 0\n      \
+                 unless sum without (result) (resets(script:runs_total:newest[15m])) > 0\n  )\n  \
+                 or (script:last_failure_timestamp_seconds:newest > time() - 900)\n)\nunless {}",
+                tolerated("15m")
+            ),
             &format!("a run of {WHO} failed within 15 minutes"),
             "A failure that a later success may already have hidden from the state.",
         )
@@ -84,17 +97,44 @@ pub(super) fn alerts(options: &RuleOptions) -> Vec<Rule> {
         Rule::alert(
             "ScriptConsecutiveFailures",
             Severity::Critical,
-            format!("script:consecutive_failures:newest >= {}", options.consecutive_failures),
+            format!(
+                "script:consecutive_failures:newest >= {}\nunless {}",
+                options.consecutive_failures,
+                "script:consecutive_failures:newest <= script:tolerated_failures:newest"
+            ),
             &format!("{WHO} failed {{{{ $value }}}} times in a row"),
             "No run has succeeded since.",
         ),
+        Rule::alert(
+            "ScriptWarned",
+            Severity::Info,
+            "(\n  sum without (result) (increase(script:runs_total:newest{result=\"warning\"}[15m])) > 0\n    \
+             unless sum without (result) (resets(script:runs_total:newest[15m])) > 0\n)\n\
+             or (\n  sum without (result) (script:runs_total:newest{result=\"warning\"}) > 0\n    \
+             and sum without (result) (script:runs_total:newest{result!=\"skipped\"}) == 1\n    \
+             and script:last_success_timestamp_seconds:newest > time() - 900\n)",
+            &format!("a run of {WHO} ended with a warning within 15 minutes"),
+            "It ended with one of its --warning-codes: the work is done, and somebody should look at its output.",
+        )
+        .comment(
+            "Event. A counter that is born with the first warning has not increased: the first run of all is known by there\n\
+             being no other, and by its time.",
+        ),
+        Rule::alert(
+            "ScriptTooShort",
+            Severity::Warning,
+            "script:duration_seconds:newest < script:min_duration_seconds:newest\n  and script:result:newest == 1",
+            &format!("{WHO} succeeded after only {{{{ $value | humanizeDuration }}}}"),
+            "That is shorter than its --min-duration: has it done its work? Resolves with the next run that takes as long.",
+        )
+        .comment("State, like ScriptFailed. A run that failed early is that alert's."),
     ];
     rules.extend(running(options));
     rules.extend(overdue());
     rules.extend([Rule::alert(
         "ScriptFlapping",
         Severity::Warning,
-        "changes(script:result:newest[6h]) >= 4",
+        format!("changes(script:result:newest[6h]) >= 4\nunless {}", tolerated("6h")),
         &format!("{WHO} changed {{{{ $value }}}} times between success and failure in 6 hours"),
         "It fails again and again and recovers in between.",
     )
@@ -274,10 +314,10 @@ pub(super) fn days() -> Vec<Rule> {
         Rule::record(
             "script:success_ratio:1d",
             format!(
-                "sum without (result) (increase(script:runs_total:newest{{result=\"success\"}}[1d]))\n  / ({runs})"
+                "sum without (result) (increase(script:runs_total:newest{{result=~\"success|warning\"}}[1d]))\n  / ({runs})"
             ),
         )
-        .comment("Successful runs by finished runs; absent where none finished. A skipped run is neither."),
+        .comment("Successful runs, with or without a warning, by finished runs; absent where none finished. A skipped run is neither."),
         Rule::record(
             "script:run_duration_seconds:mean1d",
             format!("increase(script:run_duration_seconds_total:newest[1d])\n  / ({runs})"),
