@@ -4,6 +4,7 @@
 //! try again, is decided above, in [`crate::delivery`] and [`crate::registry`]. Nothing here retries, sleeps or prints.
 //!
 //! - [`SinkClient`]: what can be done at any [`Sink`], and what only some can do.
+//! - [`http`]: requests as every sink makes them.
 //! - [`pushgateway`]: one gateway, one client; every answer is classified exactly once.
 //! - [`textfile`]: one file a group in the directory of node_exporter's textfile collector.
 
@@ -11,6 +12,7 @@ use std::future::Future;
 use std::io;
 use std::time::{Duration, Instant};
 
+pub mod http;
 pub mod pushgateway;
 pub mod textfile;
 

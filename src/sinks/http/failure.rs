@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use rustls::{AlertDescription, CertificateError};
 
-use super::answer::{Outage, Remedy, quote};
+use crate::sinks::pushgateway::answer::{Outage, Remedy, quote};
 
 /// What is known about the request besides its error.
 pub struct Circumstances<'a> {
