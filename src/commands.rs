@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
 
 /// The number that the process ends with, for a `main` that has to return one; `std` gives it to its own runtime alone.
 pub fn number(code: ExitCode) -> u8 {
-    io::stdout().flush().unwrap_or_default();
+    stdout().flush().unwrap_or_default();
     (0..=u8::MAX).find(|&number| ExitCode::from(number) == code).expect("an exit code was made from a u8")
 }
 
@@ -114,7 +114,7 @@ pub fn print(text: &str, code: ExitCode) -> ExitCode {
 
 /// The same for what need not be text.
 fn print_bytes(bytes: &[u8], code: ExitCode) -> ExitCode {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = self::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => code,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
@@ -127,12 +127,24 @@ fn print_bytes(bytes: &[u8], code: ExitCode) -> ExitCode {
 
 /// The width of the terminal that standard output is; `None` = not a terminal, nothing has to be shortened.
 fn terminal_width() -> Option<usize> {
-    let stdout = io::stdout();
+    let stdout = self::stdout();
     let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
     size.map(|(width, _)| usize::from(width.0))
 }
 
 /// A line on standard error. Where even that cannot be written there is nobody left to tell.
 fn complain(line: &str) {
-    writeln!(io::stderr(), "{line}").unwrap_or_default();
+    writeln!(stderr(), "{line}").unwrap_or_default();
+}
+
+/// Where the results of a command go.
+#[expect(clippy::disallowed_methods, reason = "commands print")]
+fn stdout() -> io::Stdout {
+    io::stdout()
+}
+
+/// Where its questions and complaints go.
+#[expect(clippy::disallowed_methods, reason = "commands print")]
+fn stderr() -> io::Stderr {
+    io::stderr()
 }

@@ -117,20 +117,22 @@ fn has(groups: usize) -> String {
 
 /// Asks, if there is somebody to ask: a person who sends the plan into a file or a pager is one.
 fn agreed(planned: usize) -> bool {
-    let is_seen = io::stderr().is_terminal() || io::stdout().is_terminal();
+    let is_seen = crate::commands::stderr().is_terminal() || crate::commands::stdout().is_terminal();
     if !(io::stdin().is_terminal() && is_seen) {
         return true;
     }
     let question = format!("Delete these {planned} groups? [y/N] ");
-    let asked = match io::stderr().is_terminal() {
-        true => io::stderr().write_all(question.as_bytes()),
-        false => io::stdout().write_all(question.as_bytes()).and_then(|()| io::stdout().flush()),
+    let asked = match crate::commands::stderr().is_terminal() {
+        true => crate::commands::stderr().write_all(question.as_bytes()),
+        false => {
+            crate::commands::stdout().write_all(question.as_bytes()).and_then(|()| crate::commands::stdout().flush())
+        }
     };
     let mut answer = String::new();
     let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
     if !answer.ends_with('\n') {
         // Ctrl-D: what is said next gets a line of its own.
-        writeln!(io::stderr()).unwrap_or_default();
+        writeln!(crate::commands::stderr()).unwrap_or_default();
     }
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

@@ -3,6 +3,14 @@
 //! `cargo test --test conformance -- --nocapture` prints it. Each cell is measured while it is made: the same job under
 //! each wrapper, and `pass` where it behaves as without one. The columns `direct` and `jobmon` have to pass everywhere.
 #![expect(clippy::disallowed_methods, reason = "tests start processes as their callers do")]
+#![allow(
+    unsafe_code,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "rules of the program, not of what looks at it from outside"
+)]
 
 #[path = "../it/supervise_support.rs"]
 #[allow(dead_code, reason = "a tool box: the table needs a part of it")]

@@ -1,5 +1,13 @@
 //! The program from outside: the real binary, real servers, one module for each subject.
 #![expect(clippy::disallowed_methods, reason = "tests start processes as their callers do")]
+#![allow(
+    unsafe_code,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "rules of the program, not of what looks at it from outside"
+)]
 
 #[path = "../hard_lines.rs"]
 mod hard_lines;

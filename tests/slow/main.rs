@@ -3,6 +3,14 @@
 //! A tree of Debian is made below the target directory the first time, and never changed afterwards. All jobs run in
 //! one boot; each test asks one question of what they left. Needs root, as `systemd-nspawn` does.
 #![expect(clippy::disallowed_methods, reason = "tests start processes as their callers do")]
+#![allow(
+    unsafe_code,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "rules of the program, not of what looks at it from outside"
+)]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 //! A line on the terminal that says how far a long deletion has come.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// Redrawn no more often than this.
@@ -22,9 +22,16 @@ pub struct Progress {
 impl Progress {
     /// For `total` groups.
     pub fn new(total: usize) -> Self {
-        let columns = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        let columns =
+            terminal_size::terminal_size_of(crate::commands::stderr()).map_or(80, |(width, _)| usize::from(width.0));
         let length = LONGEST.min(columns.saturating_sub(bar(total, total, 0).len() + 1));
-        Self { total, done: 0, drawn: None, enabled: total >= WORTH_IT && io::stderr().is_terminal(), length }
+        Self {
+            total,
+            done: 0,
+            drawn: None,
+            enabled: total >= WORTH_IT && crate::commands::stderr().is_terminal(),
+            length,
+        }
     }
 
     /// One more is done.
@@ -46,7 +53,7 @@ impl Progress {
 
 /// A terminal that is gone is no reason to stop.
 fn say(text: &str) {
-    let mut stderr = io::stderr().lock();
+    let mut stderr = crate::commands::stderr().lock();
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).unwrap_or_default();
 }
 

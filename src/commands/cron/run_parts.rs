@@ -64,8 +64,8 @@ fn finish(args: &RunPartsArgs, script: &Script, mut child: Child) -> io::Result<
         let is_reported = Mutex::new(false);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         thread::scope(|scope| {
-            scope.spawn(|| pass_on(stderr, &mut io::stderr(), script, &is_reported));
-            pass_on(stdout, &mut io::stdout(), script, &is_reported);
+            scope.spawn(|| pass_on(stderr, &mut crate::commands::stderr(), script, &is_reported));
+            pass_on(stdout, &mut crate::commands::stdout(), script, &is_reported);
         });
     }
     child.wait()
