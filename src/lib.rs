@@ -21,11 +21,12 @@
 //! Outside of the flow: [`janitor`] (list and clear groups of a gateway), [`generate`] (rules, dashboard and other
 //! files for the Prometheus side), [`doctor`] (walks the chain and says what is wrong), [`manual`] (manual pages and
 //! completions), [`render`] (tables and words for people), [`naming`] (what a command is called), [`shell`] (the shape of a
-//! line that a shell reads) and [`schedules`] (crontabs: read as their daemons do, and rewritten).
+//! line that a shell reads), [`schedules`] (crontabs: read as their daemons do, and rewritten) and [`service`] (what systemd
+//! says of a service that has ended).
 //!
 //! Shared: [`metrics`] (the one model of families and their text format), [`destination`] (the name of a sink),
-//! [`declaration`] (from configuration to what a group is told), [`grouping`], [`schedule`], [`regular_file`], [`logging`],
-//! [`text`] and [`exit_code`]. [`commands`] holds one straight-line function for each subcommand.
+//! [`declaration`] (from configuration to what a group is told), [`expectation`] (what can be expected of a job),
+//! [`grouping`], [`schedule`], [`clock`], [`regular_file`], [`logging`], [`text`] and [`exit_code`]. [`commands`] holds one straight-line function for each subcommand.
 //!
 //! # What is absent
 //!

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::announce::{self, Announced};
 use super::{Run, settings};
+use crate::declaration;
 use crate::delivery::route::Route;
 use crate::expectation::Expectation;
+use crate::logging;
 use crate::record::RunFacts;
 use crate::registry::{RunStart, StateDir, journal};
 use crate::supervise::{self, Heard, Listener, Moment, Start, Worker};
-use crate::{declaration, logging};
 
 /// A job that ends sooner is reported once, at its end.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);

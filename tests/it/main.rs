@@ -70,6 +70,7 @@ mod servers;
 mod setting_files;
 mod status;
 mod storm;
+mod structure;
 mod supervise_descriptors;
 mod supervise_exit;
 mod supervise_limits;
