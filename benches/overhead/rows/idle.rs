@@ -13,6 +13,8 @@ use crate::table::{Goal, Line, Unit};
 
 /// Long enough for everything that is done once while a job runs (the start push after about a second).
 const SETTLE: Duration = Duration::from_secs(4);
+/// What the wrappers run, and what is none of theirs.
+const JOB: &str = "sleep";
 const WATCH: Duration = Duration::from_secs(5);
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
@@ -20,8 +22,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     let url = gateway.url();
     let (alone, pushing) = (bench.directory("state")?, bench.directory("state")?);
     let subjects = [
-        (recipes::jobmon(bench, "jobmon, no gateway", &alone, &["-n", "sleep"])?, Some(0.4e6)),
-        (recipes::jobmon(bench, "jobmon, gateway", &pushing, &["-n", "sleep", "-g", &url])?, Some(1e6)),
+        (recipes::jobmon(bench, "jobmon, no gateway", &alone, &["-n", "sleep"])?, Some(0.7e6)),
+        (recipes::jobmon(bench, "jobmon, gateway", &pushing, &["-n", "sleep", "-g", &url])?, Some(0.7e6)),
         (recipes::timeout(bench)?, None),
         (recipes::dumb_init(bench)?, None),
         (recipes::runstat(bench)?, None),
@@ -30,7 +32,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
         (recipes::python(bench, &url, "of-python")?, None),
     ];
     // All at once: what is read of one does not depend on the others.
-    let job = ["sleep", &(SETTLE + WATCH + Duration::from_secs(2)).as_secs().to_string()];
+    let job = [JOB, &(SETTLE + WATCH + Duration::from_secs(2)).as_secs().to_string()];
     let children: Vec<Result<Child, String>> = subjects
         .iter()
         .map(|(wrapper, _)| wrapper.command(&job)?.spawn().map_err(|error| format!("{}: {error}", wrapper.who)))
@@ -66,36 +68,47 @@ fn show(wrapper: &Wrapper, limit: Option<f64>, before: &Footprint, after: &Footp
     let switches = after.switches - before.switches;
     let is_jobmon = limit.is_some();
     vec![
-        line("private memory (dirty)", Unit::Bytes, after.private, limit),
-        line("threads", Unit::Count, after.threads, is_jobmon.then_some(1.0)),
+        line("memory of its own (dirty)", Unit::Bytes, after.dirty, limit),
+        line("threads", Unit::Count, after.threads, is_jobmon.then_some(2.0)),
         line(&format!("wakeups in {} s", WATCH.as_secs()), Unit::Count, switches, is_jobmon.then_some(0.0)),
     ]
 }
 
-/// Of one process, without its children: the job is not the wrapper's.
+/// Of the wrapper: its process and those that it started beside the job.
+#[derive(Default)]
 struct Footprint {
-    /// Bytes that are its own and that the kernel cannot just drop: pages of a program file which only one process uses
-    /// at the moment are neither.
-    private: u64,
+    /// Bytes that the kernel cannot just drop; a page that several processes share counts for each of them by its part.
+    dirty: u64,
     threads: u64,
     /// Times that any of its threads went to sleep, so was woken.
     switches: u64,
 }
 
 fn observe(pid: u32) -> Result<Footprint, String> {
-    let read = |path: String| fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
-    let rollup = read(format!("/proc/{pid}/smaps_rollup"))?;
-    let private =
-        rollup.lines().filter(|line| line.starts_with("Private_Dirty")).filter_map(number).sum::<u64>() * 1024;
-    let mut threads = 0;
-    let mut switches = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| format!("/proc/{pid}/task: {error}"))? {
-        let status = read(format!("{}/status", task.map_err(|error| error.to_string())?.path().display()))?;
-        threads += 1;
-        let of_task = status.lines().filter(|line| line.contains("voluntary_ctxt_switches")).filter_map(number);
-        switches += of_task.sum::<u64>();
+    let mut footprint = Footprint::default();
+    let mut processes = vec![pid];
+    while let Some(pid) = processes.pop() {
+        let rollup = read(&format!("/proc/{pid}/smaps_rollup"))?;
+        let dirty = rollup.lines().filter(|line| line.starts_with("Pss_Dirty")).filter_map(number);
+        footprint.dirty += dirty.sum::<u64>() * 1024;
+        for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| format!("/proc/{pid}/task: {error}"))? {
+            let task = task.map_err(|error| error.to_string())?.path();
+            let status = read(&format!("{}/status", task.display()))?;
+            footprint.threads += 1;
+            let of_task = status.lines().filter(|line| line.contains("voluntary_ctxt_switches")).filter_map(number);
+            footprint.switches += of_task.sum::<u64>();
+            for child in read(&format!("{}/children", task.display()))?.split_whitespace() {
+                if read(&format!("/proc/{child}/comm"))?.trim_end() != JOB {
+                    processes.push(child.parse().map_err(|_| format!("{child} is no process id"))?);
+                }
+            }
+        }
     }
-    Ok(Footprint { private, threads, switches })
+    Ok(footprint)
+}
+
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
 }
 
 /// The first number after the name of a field.

@@ -42,7 +42,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
     if let (Ok(_), Err(why)) = (&measured[0].series, arrived) {
         measured[0].series = Err(why);
     }
-    let goals = [("bash + curl", Goal::RatioAtMost(0.35)), ("Python prometheus_client", Goal::RatioAtMost(0.05))];
+    let goals = [("bash + curl", Goal::RatioAtMost(0.42)), ("Python prometheus_client", Goal::RatioAtMost(0.05))];
     Ok(compare(measured, Unit::Seconds, "jobmon", &goals))
 }
 

@@ -45,5 +45,5 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>, String> {
             measured.instructions = Some(wrapper.instructions(bench, &job)?);
         }
     }
-    Ok(compare(measured, Unit::Seconds, "jobmon", &[("timeout 1h", Goal::RatioAtMost(1.6))]))
+    Ok(compare(measured, Unit::Seconds, "jobmon", &[("timeout 1h", Goal::RatioAtMost(1.8))]))
 }
