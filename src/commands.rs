@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::{self, Command, Ending, Flags, Invocation};
-use crate::config::{self, Config, ExplicitFile, UsageError};
+use crate::config::{self, Config, Purpose, UsageError};
 use crate::exit_code;
 use crate::logging;
 
@@ -54,14 +54,14 @@ pub fn number(code: ExitCode) -> u8 {
 
 fn dispatch(Invocation { command, flags }: Invocation) -> Result<ExitCode> {
     // What acts on groups acts on none if its configuration is not what was meant.
-    let config = || configured(&flags, ExplicitFile::MustLoad);
+    let config = || configured(&flags, Purpose::Command);
     match command {
         Command::Run(args) => run::run(*args, &flags),
         Command::Record(args) => record::run(&args, &flags),
         Command::Generate(args) => generate::run(&args, &flags),
         // What is wrong with a file is what these two are about.
-        Command::Config(args) => config_command::run(&args, &configured(&flags, ExplicitFile::MayFail)?),
-        Command::Doctor(args) => doctor::run(&args, &config::load(&flags, None, ExplicitFile::MayFail)?),
+        Command::Config(args) => config_command::run(&args, &configured(&flags, Purpose::Job)?),
+        Command::Doctor(args) => doctor::run(&args, &config::load(&flags, None, Purpose::Job)?),
         Command::Flush(args) => flush::run(&args, &config()?),
         Command::Cron(args) => Ok(cron::run(&args, &config()?)),
         Command::Push(args) => push::run(&args, &config()?),
@@ -76,8 +76,8 @@ fn dispatch(Invocation { command, flags }: Invocation) -> Result<ExitCode> {
 }
 
 /// The configuration of a command that has no job to start; what was wrong with it is logged, once.
-fn configured(flags: &Flags, explicit: ExplicitFile) -> Result<Config> {
-    let config = config::load(flags, None, explicit)?;
+fn configured(flags: &Flags, purpose: Purpose) -> Result<Config> {
+    let config = config::load(flags, None, purpose)?;
     log_configuration(&config);
     Ok(config)
 }

@@ -14,9 +14,12 @@
 //! A stronger value replaces a weaker one; lists (gateways, headers) are replaced as a whole, and labels are combined
 //! name by name.
 //!
-//! What is wrong on the command line is bad usage ([`UsageError`]), before anything runs. What is wrong anywhere else
-//! is a [`Warning`] and the next weaker value counts: a job never fails to start because of its surroundings. The merge
-//! is pure ([`resolve()`]); [`load()`] is the edge that reads files, environment and host name.
+//! An empty value counts as not given: it is what an unset variable of a script leaves.
+//!
+//! What is wrong is a [`Warning`] and the next weaker value counts: a job never fails to start because of its
+//! surroundings. Only on the command line is it bad usage ([`UsageError`]), before anything runs: for a job, what restrains
+//! the job itself ([`Setting::restrains_the_job`]); for any other command, everything ([`Purpose`]). The merge is pure
+//! ([`resolve()`]); [`load()`] is the edge that reads files, environment and host name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,7 +39,7 @@ mod signal;
 
 pub use gateway::Gateway;
 pub use layer::{Entry, Layers, Origin, Raw};
-pub use load::{ExplicitFile, load, naming_word};
+pub use load::{load, naming_word};
 pub use resolve::{Facts, resolve};
 pub use secret::{Header, MASK, ReadHeaders, ReadSecret, Secret, SecretSource};
 pub use setting::{OTHER_VARIABLES, Setting, near_miss, secret_variables};
@@ -48,6 +51,16 @@ use crate::expectation::Amounts;
 use crate::grouping::GroupingKey;
 use crate::text::Warning;
 use crate::text::without_controls;
+
+/// What a configuration is for: it decides what becomes of a value on the command line that means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A job, which runs whatever its monitoring was told: bad usage is only what restrains the job.
+    Job,
+    /// A command that acts on gateways or the registry, perhaps on the wrong ones: everything is bad usage, and a
+    /// configuration file that was named has to be usable.
+    Command,
+}
 
 /// Everything that is configured, with defaults filled in.
 #[derive(Clone, Debug)]
@@ -194,7 +207,7 @@ pub struct Report {
 pub struct Expectations {
     /// What is an amount.
     pub amounts: Amounts,
-    /// When it is due, as in a crontab; not yet understood.
+    /// When it is due, as in a crontab; not yet understood ([`crate::declaration::schedule`]).
     pub schedule: Option<String>,
     /// Time zone of the schedule by its name; not yet understood.
     pub timezone: Option<String>,

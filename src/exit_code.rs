@@ -21,7 +21,10 @@ pub const MEANINGS: [(&str, &str); 6] = [
     ("any", "the exit code of the command"),
     ("by signal", "the command died of that signal (as process 1, where jobmon cannot die of it: 128 plus its number)"),
     ("124", "the time limit (--timeout) ended it"),
-    ("125", "jobmon itself: bad usage; nothing was run"),
+    (
+        "125",
+        "bad usage: an option that does not exist, or a wrong value of one that restrains the command; nothing was run",
+    ),
     ("126", "the command was found and could not be executed"),
     ("127", "the command was not found"),
 ];

@@ -192,7 +192,7 @@ fn see_also(roff: &mut Roff, path: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Facts, Layers, Setting, resolve, show};
+    use crate::config::{Facts, Layers, Purpose, Setting, resolve, show};
 
     #[test]
     fn there_is_a_page_for_every_subcommand() {
@@ -221,7 +221,7 @@ mod tests {
         let root = cli::command();
         let config = root.find_subcommand("config").unwrap();
         let facts = Facts { host_name: "h".into(), home: Some("/h".into()), ..Facts::default() };
-        let shown = show(&resolve(&Layers::default(), &facts, Vec::new()).unwrap());
+        let shown = show(&resolve(&Layers::default(), &facts, Purpose::Job, Vec::new()).unwrap());
         for spec in SPECS.iter() {
             let Some(id) = spec.flag_id() else { continue };
             let all = config.get_arguments().chain(root.get_arguments());

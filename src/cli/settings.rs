@@ -87,8 +87,9 @@ pub struct GroupingArgs {
 pub struct GatewayArgs {
     /// Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]
     ///
-    /// An address such as http://127.0.0.1:9091, with a path where a reverse proxy has one. The variable holds several
-    /// addresses with spaces or commas between them. Without any gateway, results are kept in the registry alone.
+    /// An address such as http://127.0.0.1:9091, with a path where a reverse proxy has one; without a scheme it is http.
+    /// The variable holds several addresses with spaces or commas between them. Without any gateway, results are kept in
+    /// the registry alone.
     #[arg(short, long, value_name = "URL")]
     pub gateway: Vec<OsString>,
 

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::session::Session;
 use crate::cli::Flags;
 use crate::cli::generate::{Generate, GenerateArgs, RecipeLanguage, RulesArgs, SeverityArgs};
-use crate::config::{Config, ExplicitFile, UsageError};
+use crate::config::{Config, Purpose, UsageError};
 use crate::generate::rules::{self, Severities};
 use crate::generate::{dashboard, recipe};
 use crate::grouping::GroupingKey;
@@ -54,7 +54,7 @@ fn text(what: &Generate, flags: &Flags) -> Result<String> {
 
 /// The configuration; what is questionable about it is logged.
 fn configured(flags: &Flags) -> Result<Config> {
-    super::configured(flags, ExplicitFile::MustLoad)
+    super::configured(flags, Purpose::Command)
 }
 
 fn rules(args: &RulesArgs, flags: &Flags) -> Result<String> {

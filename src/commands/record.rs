@@ -11,8 +11,8 @@ use nix::time::{ClockId, clock_gettime};
 use super::session::{DeliverySession, demand_name, report_deliveries, state_dir};
 use crate::cli::Flags;
 use crate::cli::record::RecordArgs;
-use crate::config::{self, Config, ExplicitFile};
-use crate::declaration::{self, Strictness};
+use crate::config::{self, Config, Purpose};
+use crate::declaration;
 use crate::record::{Outcome, RunFacts, RunId, RunRecord};
 use crate::registry::{RunStart, journal};
 use crate::service::{self, ServiceEnd, Usage, Variables};
@@ -32,10 +32,9 @@ struct Facts {
 pub fn run(args: &RecordArgs, flags: &Flags) -> Result<ExitCode> {
     let cgroup = if args.systemd { fs::read_to_string("/proc/self/cgroup").unwrap_or_default() } else { String::new() };
     let unit = service::unit(&cgroup);
-    let config = config::load(flags, unit.clone().map(OsString::from), ExplicitFile::MayFail)?;
+    let config = config::load(flags, unit.clone().map(OsString::from), Purpose::Job)?;
     super::log_configuration(&config);
     demand_name(&config)?;
-    declaration::check_flags(&config)?;
     if !args.systemd {
         return record(&config, of_words(args, &config));
     }
@@ -106,10 +105,7 @@ fn ask_manager(unit: &str) -> Usage {
 
 fn record(config: &Config, facts: Facts) -> Result<ExitCode> {
     let now = SystemTime::now();
-    let (schedule, warning) = declaration::schedule(config, Strictness::Flags)?;
-    if let Some(warning) = warning {
-        tracing::warn!("{warning}");
-    }
+    let schedule = declaration::schedule_of_a_run(config);
     let declared =
         declaration::declare(config, declaration::expectations(config, schedule), &declaration::route(config), now);
     let started_at = facts.ended_at.checked_sub(facts.duration).unwrap_or(SystemTime::UNIX_EPOCH);

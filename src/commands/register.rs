@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::session::{DeliverySession, demand_name, report_deliveries};
 use crate::config::{Config, UsageError};
-use crate::declaration::{self, Strictness};
+use crate::declaration;
 use crate::registry::Declaration;
 
 /// Keeps what is expected of a job in the registry and sends it to the gateways, or owes it to them.
@@ -24,7 +24,7 @@ pub fn register(config: &Config) -> Result<ExitCode> {
 }
 
 fn expected(config: &Config) -> Result<Declaration, UsageError> {
-    let (schedule, _) = declaration::schedule(config, Strictness::Everything)?;
+    let schedule = declaration::schedule(config)?;
     let expectations = declaration::expectations(config, schedule);
     let any = expectations.amounts.iter().any(|(expectation, _)| expectation.spec().stands_alone);
     if !any && expectations.schedule.is_none() {

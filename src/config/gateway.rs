@@ -17,7 +17,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Reads an address such as `http://user:password@gateway:9091/prefix`.
+    /// Reads an address such as `http://user:password@gateway:9091/prefix`; without a scheme it is `http`.
     ///
     /// Scheme and host are put in lower case, an IPv6 address in its shortest form; a default port and a final `/` are
     /// dropped.
@@ -25,11 +25,15 @@ impl Gateway {
         if let Some(bad) = text.chars().find(|c| c.is_control() || c.is_whitespace()) {
             return Err(format!("{bad:?} cannot be part of an address"));
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(match text {
-                "" => "empty address".to_owned(),
-                _ => "an address starts with http:// or https://".to_owned(),
-            });
+        if text.is_empty() {
+            return Err("empty address".to_owned());
+        }
+        let (scheme, rest) = match text.split_once("://") {
+            Some(split) => split,
+            None if text.starts_with("http:") || text.starts_with("https:") => {
+                return Err("an address starts with http:// or https://".to_owned());
+            }
+            None => ("http", text),
         };
         let scheme = scheme.to_ascii_lowercase();
         let default_port = match scheme.as_str() {
@@ -161,7 +165,14 @@ mod tests {
         check("https://gateway/push/a", Ok("https://gateway/push/a"));
         check("http://u:p@gateway:9091", Ok("http://gateway:9091"));
         check("", Err("empty"));
-        check("gateway:9091", Err("http://"));
+        check("gateway:9091", Ok("http://gateway:9091"));
+        check("gateway", Ok("http://gateway"));
+        check("127.0.0.1:9091/push/", Ok("http://127.0.0.1:9091/push"));
+        check("[::1]:9091", Ok("http://[::1]:9091"));
+        check("u:p@gateway:9091", Ok("http://gateway:9091"));
+        check("http:/gateway:9091", Err("http://"));
+        check("https:gateway", Err("http://"));
+        check("//gateway", Err("no host"));
         check("ftp://gateway", Err("http://"));
         check("http://", Err("no host"));
         check("http://:9091", Err("no host"));

@@ -37,9 +37,19 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Whether it is the command line, where what is wrong is bad usage.
+    /// Whether it is the command line, where what is wrong may be bad usage.
     pub fn is_flag(&self) -> bool {
         matches!(self, Self::Flag(_))
+    }
+
+    /// A written value for people: `--job "x"`, `JOBMON_JOB="x"`, `/etc/jobmon/config.toml:3: job = "x"`. `value` is
+    /// quoted, and masked where it is a secret.
+    pub fn with_value(&self, setting: Setting, value: &str) -> String {
+        match self {
+            Self::Flag(flag) => format!("{flag} {value}"),
+            Self::Variable(name) => format!("{name}={value}"),
+            origin => format!("{origin}: {} = {value}", setting.key()),
+        }
     }
 
     /// How strong a value from here is; of equals, the later one wins.
@@ -134,6 +144,41 @@ pub struct Entry {
     pub origin: Origin,
 }
 
+impl Entry {
+    /// Without what is empty; none if nothing is left. A list that was written without elements is a value.
+    fn given(mut self) -> Option<Self> {
+        let was_given = |text: &OsString| !is_empty(self.setting, text);
+        let is_given = match &mut self.raw {
+            Raw::Text(text) => was_given(text),
+            Raw::List(texts) => {
+                let is_given = texts.is_empty() || texts.iter().any(was_given);
+                texts.retain(was_given);
+                is_given
+            }
+            Raw::Table(pairs) => {
+                let is_given = pairs.is_empty() || pairs.iter().any(|(_, text, _)| !text.is_empty());
+                pairs.retain(|(_, text, _)| !text.is_empty());
+                is_given
+            }
+            Raw::Integer(_) | Raw::Bool(_) | Raw::Other(_) => true,
+        };
+        is_given.then_some(self)
+    }
+}
+
+/// Whether `text` is what an unset variable leaves of a value of `setting`: of a label its name, of a header its name or
+/// the @ of its file.
+fn is_empty(setting: Setting, text: &OsStr) -> bool {
+    let text = text.as_bytes();
+    let after = |separator: u8| text.iter().position(|byte| *byte == separator).map(|at| &text[at + 1..]);
+    match setting {
+        _ if text.is_empty() => true,
+        Setting::Labels => after(b'=').is_some_and(<[u8]>::is_empty),
+        Setting::Headers => text == b"@" || after(b':').is_some_and(|value| value.trim_ascii().is_empty()),
+        _ => false,
+    }
+}
+
 /// Everything that was written, from the weakest to the strongest.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
@@ -141,9 +186,9 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Puts `entries` on top; of equal rank, the later ones win.
+    /// Puts `entries` on top; of equal rank, the later ones win. An empty value counts as not given.
     pub fn add(&mut self, entries: impl IntoIterator<Item = Entry>) {
-        self.entries.extend(entries);
+        self.entries.extend(entries.into_iter().filter_map(Entry::given));
         // Stable: files stay in their order, and within them what stands in a section beats what stands at the top
         // level of any file, because the particular is meant to override the general wherever each is written.
         self.entries.sort_by_key(|entry| entry.origin.rank());
@@ -175,6 +220,8 @@ pub fn flags_layer(flags: &Flags) -> Vec<Entry> {
         }
         if let Some(values) = spec.flag_id().and_then(|id| flags.get(&id)) {
             let raw = match values {
+                // Only its key was not given.
+                [value] if spec.setting == Setting::Lock && value.is_empty() => Raw::Bool(true),
                 [value] if !is_list(spec.setting) => Raw::Text(value.clone()),
                 values => Raw::List(values.to_vec()),
             };
@@ -203,6 +250,9 @@ pub fn variables_layer<'a>(
                 let spec = setting.spec();
                 let name = if is_canonical { spec.variable } else { spec.variable_alias.unwrap_or(spec.variable) };
                 let raw = split_variable(setting, value);
+                if raw == Raw::List(Vec::new()) {
+                    continue;
+                }
                 entries.push((Entry { setting, raw, origin: Origin::Variable(name) }, is_canonical));
             }
             None if OTHER_VARIABLES.contains(&name) => {}

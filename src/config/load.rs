@@ -11,7 +11,7 @@ use super::layer::{Entry, Layers, Origin, Raw, flags_layer, variables_layer};
 use super::resolve::{Facts, job_name, resolve};
 use super::secret::world_readable;
 use super::setting::Setting;
-use super::{Config, Header, UsageError, file, parse};
+use super::{Config, Header, Purpose, UsageError, file, parse};
 use crate::cli::Flags;
 use crate::naming;
 use crate::regular_file::read_text;
@@ -22,22 +22,14 @@ const SYSTEM_FILE: &str = "/etc/jobmon/config.toml";
 /// A larger file is not a configuration.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What happens when the file that `--config` or `JOBMON_CONFIG` name cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExplicitFile {
-    /// A warning: for a job, which runs whatever becomes of its configuration.
-    MayFail,
-    /// An error: for commands that act on gateways or the registry, perhaps on the wrong ones.
-    MustLoad,
-}
-
 /// Reads everything and resolves it. `command` is the word that names the command, if there is one; see
 /// [`naming_word`].
 ///
 /// # Errors
 ///
-/// Bad usage: a flag means nothing, or with [`ExplicitFile::MustLoad`] the named file cannot be used.
-pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) -> Result<Config, UsageError> {
+/// Bad usage, as far as `purpose` has any: a flag means nothing, or the file that `--config` or `JOBMON_CONFIG` names cannot
+/// be used.
+pub fn load(flags: &Flags, command: Option<OsString>, purpose: Purpose) -> Result<Config, UsageError> {
     let mut warnings = Vec::new();
     let facts = facts(command);
     let variables: Vec<(OsString, OsString)> = env::vars_os().collect();
@@ -47,7 +39,7 @@ pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) ->
     layers.add(credentials_layer());
 
     // What is wrong with the name is said once, by the merge.
-    let job = job_name(&layers, &facts, &mut Vec::new())?.map(|(name, _)| name);
+    let job = job_name(&layers, &facts, purpose, &mut Vec::new())?.map(|(name, _)| name);
     let job = job.as_ref().map(|name| name.as_str());
     let implied = [Some(PathBuf::from(SYSTEM_FILE)), user_file(&facts)];
     for path in implied.into_iter().flatten() {
@@ -68,7 +60,7 @@ pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) ->
         };
         match read {
             Some(entries) => layers.add(entries),
-            None if explicit == ExplicitFile::MustLoad => {
+            None if purpose == Purpose::Command => {
                 let reason = warnings.drain(before..).next().map(|warning| warning.to_string());
                 let reason = reason.unwrap_or_default();
                 let reason = reason.trim_end_matches("; ignored").trim_end_matches("; the whole file is ignored");
@@ -77,7 +69,7 @@ pub fn load(flags: &Flags, command: Option<OsString>, explicit: ExplicitFile) ->
             None => {}
         }
     }
-    resolve(&layers, &facts, warnings)
+    resolve(&layers, &facts, purpose, warnings)
 }
 
 /// The word that names a job: the program that does the work of its command, or of a shell's line.
@@ -210,21 +202,21 @@ mod tests {
     fn commands_that_act_elsewhere_need_the_file_that_was_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("c.toml");
-        let load_with = |explicit| {
+        let load_with = |purpose| {
             let flags = Flags::new([("config", vec![path.clone().into_os_string()])], 0);
-            let loaded = load(&flags, None, explicit).map_err(|error| error.to_string());
+            let loaded = load(&flags, None, purpose).map_err(|error| error.to_string());
             let named = |text: &String| text.contains(path.to_str().unwrap());
             loaded.map(|config| config.warnings.iter().map(ToString::to_string).filter(named).collect::<Vec<_>>())
         };
         let shown = path.display();
         let missing = "No such file or directory (os error 2)";
-        assert_eq!(load_with(ExplicitFile::MayFail), Ok(vec![format!("{shown}: {missing}; ignored")]));
-        assert_eq!(load_with(ExplicitFile::MustLoad), Err(format!("configuration {shown}: {missing}")));
+        assert_eq!(load_with(Purpose::Job), Ok(vec![format!("{shown}: {missing}; ignored")]));
+        assert_eq!(load_with(Purpose::Command), Err(format!("configuration {shown}: {missing}")));
         std::fs::write(&path, "job = = 1").unwrap();
-        let error = load_with(ExplicitFile::MustLoad).unwrap_err();
+        let error = load_with(Purpose::Command).unwrap_err();
         assert!(error.starts_with(&format!("configuration {shown}:1: ")) && !error.contains("ignored"), "{error}");
         std::fs::write(&path, "jbo = \"x\"").unwrap();
-        assert_eq!(load_with(ExplicitFile::MustLoad), {
+        assert_eq!(load_with(Purpose::Command), {
             Ok(vec![format!("{shown}:1: unknown setting \"jbo\": did you mean \"job\"?")])
         });
     }

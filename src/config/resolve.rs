@@ -10,8 +10,8 @@ use super::layer::{Entry, Layers, Origin, Raw};
 use super::parse::{self, Label, Reason};
 use super::setting::{Setting, secret_variables};
 use super::{
-    Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, OutputSettings, Report, Scope,
-    Secret, SecretSource, Storage, UsageError, signal,
+    Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, OutputSettings, Purpose, Report,
+    Scope, Secret, SecretSource, Storage, UsageError, signal,
 };
 use crate::exit_code::ResultCodes;
 use crate::expectation::{Amounts, Expectation};
@@ -50,9 +50,10 @@ pub struct Facts {
 ///
 /// # Errors
 ///
-/// A value on the command line means nothing.
-pub fn resolve(layers: &Layers, facts: &Facts, warnings: Vec<Warning>) -> Result<Config, UsageError> {
-    let mut merge = Merge { layers, facts, warnings, origins: BTreeMap::new(), label_origins: BTreeMap::new() };
+/// A value on the command line means nothing, and `purpose` makes that bad usage.
+pub fn resolve(layers: &Layers, facts: &Facts, purpose: Purpose, warnings: Vec<Warning>) -> Result<Config, UsageError> {
+    let (origins, label_origins) = (BTreeMap::new(), BTreeMap::new());
+    let mut merge = Merge { layers, facts, purpose, warnings, origins, label_origins };
     let scope = merge.value(Setting::Scope, parse::scope)?.unwrap_or_default();
     let grouping_key = merge.grouping_key(scope)?;
     let gateways = merge.gateways()?;
@@ -101,16 +102,17 @@ pub fn resolve(layers: &Layers, facts: &Facts, warnings: Vec<Warning>) -> Result
 ///
 /// # Errors
 ///
-/// `--name` is empty or not valid UTF-8.
+/// `--name` is not valid UTF-8, and `purpose` makes that bad usage.
 pub(super) fn job_name(
     layers: &Layers,
     facts: &Facts,
+    purpose: Purpose,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<(LabelValue, Origin)>, UsageError> {
     for entry in layers.of(Setting::Name) {
         match parse::label_value(&entry.raw) {
             Ok(name) => return Ok(Some((name, entry.origin.clone()))),
-            Err(reason) => warnings.push(refuse(entry, &reason)?),
+            Err(reason) => warnings.push(refuse(entry, &reason, purpose)?),
         }
     }
     let Some(command) = &facts.command else { return Ok(None) };
@@ -120,14 +122,23 @@ pub(super) fn job_name(
     Ok(name.map(|name| (name, Origin::Derived("command"))))
 }
 
-/// A warning about `entry`, or bad usage if it stands on the command line.
-fn refuse(entry: &Entry, reason: &str) -> Result<Warning, UsageError> {
+/// A warning about `entry`, or bad usage.
+fn refuse(entry: &Entry, reason: &str, purpose: Purpose) -> Result<Warning, UsageError> {
     let value = entry.raw.quoted(entry.setting);
-    match &entry.origin {
-        Origin::Flag(flag) => Err(UsageError::new(format!("{flag} {value}: {reason}"))),
-        Origin::Variable(name) => Ok(Warning::new(format!("{name}={value}: {reason}; ignored"))),
-        origin => Ok(Warning::new(format!("{origin}: {} = {value}: {reason}; ignored", entry.setting.key()))),
+    complain(
+        entry.setting,
+        &entry.origin,
+        format!("{}: {reason}", entry.origin.with_value(entry.setting, &value)),
+        purpose,
+    )
+}
+
+/// What is wrong with the value of `setting` from `origin`: a warning, or bad usage.
+fn complain(setting: Setting, origin: &Origin, what: String, purpose: Purpose) -> Result<Warning, UsageError> {
+    if origin.is_flag() && (purpose == Purpose::Command || setting.restrains_the_job()) {
+        return Err(UsageError::new(what));
     }
+    Ok(Warning::new(format!("{what}; ignored")))
 }
 
 /// Text of the machine's that becomes a label: made valid UTF-8, and said if that changed it.
@@ -142,6 +153,7 @@ fn converted(text: &OsStr, label: &str, what: &str, warnings: &mut Vec<Warning>)
 struct Merge<'a> {
     layers: &'a Layers,
     facts: &'a Facts,
+    purpose: Purpose,
     warnings: Vec<Warning>,
     origins: BTreeMap<Setting, Origin>,
     label_origins: BTreeMap<String, Origin>,
@@ -161,14 +173,29 @@ impl Merge<'_> {
                     self.origins.insert(setting, entry.origin.clone());
                     return Ok(Some(value));
                 }
-                Err(reason) => self.warnings.push(refuse(entry, &reason)?),
+                Err(reason) => self.refuse(entry, &reason)?,
             }
         }
         Ok(None)
     }
 
+    fn complain(&mut self, setting: Setting, origin: &Origin, what: String) -> Result<(), UsageError> {
+        self.warnings.push(complain(setting, origin, what, self.purpose)?);
+        Ok(())
+    }
+
+    fn refuse(&mut self, entry: &Entry, reason: &str) -> Result<(), UsageError> {
+        self.warnings.push(refuse(entry, reason, self.purpose)?);
+        Ok(())
+    }
+
     fn warn(&mut self, text: impl Into<String>) {
         self.warnings.push(Warning::new(text));
+    }
+
+    /// Where the value of `setting` comes from.
+    fn origin(&self, setting: Setting) -> Origin {
+        self.origins.get(&setting).cloned().unwrap_or(Origin::Default)
     }
 
     /// How strong the value of `setting` is.
@@ -182,7 +209,7 @@ impl Merge<'_> {
             None => LabelValue::new(DEFAULT_JOB).expect("the default is not empty"),
         };
         let mut labels = self.labels()?;
-        if let Some((name, origin)) = job_name(self.layers, self.facts, &mut self.warnings)? {
+        if let Some((name, origin)) = job_name(self.layers, self.facts, self.purpose, &mut self.warnings)? {
             labels.insert(label_name("script_name"), name);
             self.origins.insert(Setting::Name, origin);
         }
@@ -195,13 +222,12 @@ impl Merge<'_> {
     fn instance(&mut self, scope: Scope) -> Result<Option<LabelValue>, UsageError> {
         let instance = self.value(Setting::Instance, parse::label_value)?;
         if scope == Scope::Service {
-            let both_are_flags = [Setting::Scope, Setting::Instance]
-                .iter()
-                .all(|setting| self.origins.get(setting).is_some_and(Origin::is_flag));
-            if both_are_flags {
-                return Err(UsageError::new("--instance cannot be used together with --scope service: leave one out"));
+            if [Setting::Scope, Setting::Instance].into_iter().all(|setting| self.origin(setting).is_flag()) {
+                let what = "--instance cannot be used together with --scope service: leave one out".to_owned();
+                let origin = self.origin(Setting::Instance);
+                self.complain(Setting::Instance, &origin, what)?;
             }
-            let origin = self.origins.get(&Setting::Scope).cloned().unwrap_or(Origin::Default);
+            let origin = self.origin(Setting::Scope);
             self.origins.insert(Setting::Instance, origin);
             return Ok(None);
         }
@@ -230,7 +256,7 @@ impl Merge<'_> {
                         self.label_origins.entry(name.as_str().to_owned()).or_insert_with(|| entry.origin.clone());
                         labels.entry(name).or_insert(value);
                     }
-                    Err(reason) => self.warnings.push(refuse(&entry, &reason)?),
+                    Err(reason) => self.refuse(&entry, &reason)?,
                 }
             }
         }
@@ -246,7 +272,7 @@ impl Merge<'_> {
         let texts = match parse::list(&entry.raw) {
             Ok(texts) => texts,
             Err(reason) => {
-                self.warnings.push(refuse(entry, &reason)?);
+                self.refuse(entry, &reason)?;
                 return Ok(gateways);
             }
         };
@@ -257,7 +283,7 @@ impl Merge<'_> {
                 Ok(gateway) => gateways.push(gateway),
                 Err(reason) => {
                     let entry = Entry { raw: Raw::Text(text), ..entry.clone() };
-                    self.warnings.push(refuse(&entry, &reason)?);
+                    self.refuse(&entry, &reason)?;
                 }
             }
         }
@@ -336,14 +362,13 @@ impl Merge<'_> {
         for header in read {
             match header {
                 Ok(header) if entry.origin.is_flag() && header.is_confidential() => {
-                    return Err(UsageError::new(
-                        "--header: every user of this machine can read a command line: write the line into a file that \
-                         only you can read, and --header @FILE",
-                    ));
+                    let what = "--header: every user of this machine can read a command line: write the line into a \
+                                file that only you can read, and --header @FILE";
+                    self.complain(entry.setting, &entry.origin, what.to_owned())?;
                 }
                 Ok(Header::File(path)) => headers.push(Header::File(self.absolute(path))),
                 Ok(header) => headers.push(header),
-                Err(reason) => self.warnings.push(refuse(entry, &reason)?),
+                Err(reason) => self.refuse(entry, &reason)?,
             }
         }
         Ok(headers)

@@ -109,6 +109,26 @@ impl Setting {
         matches!(self, Self::BasicAuthPassword | Self::BearerToken | Self::Headers)
     }
 
+    /// Whether it restrains the job itself; every other setting is monitoring's own, and never keeps a job from running.
+    pub fn restrains_the_job(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout
+                | Self::Signal
+                | Self::KillAfter
+                | Self::Lock
+                | Self::LockWait
+                | Self::LockExitCode
+                | Self::Retries
+                | Self::RetryDelay
+                | Self::Splay
+                | Self::SuccessCodes
+                | Self::WarningCodes
+                | Self::Tail
+                | Self::Quiet
+        )
+    }
+
     /// The setting that a file calls `key`.
     pub fn by_key(key: &str) -> Option<Self> {
         let named = |spec: &&Spec| spec.key == key || spec.key_alias == Some(key);

@@ -21,9 +21,15 @@ every file: what is said about one job counts more than what is said about all, 
 A stronger value replaces a weaker one. The lists gateways and headers are replaced as a whole; labels are combined name by \
 name. A duration is a text with units, such as \"90s\" or \"2h 30m\"; where none is meant, \"off\" takes back a weaker layer's.
 
+An empty value counts as not given: it is what an unset variable of a script leaves (-l branch=\"$BRANCH\"). Of --lock= only \
+the key was not given.
+
 What is wrong in a file or a variable never keeps a job from starting: it is one warning with file and line, and the next \
-weaker value counts. What is wrong on the command line is bad usage. \"jobmon config\" prints every effective value and where \
-it comes from.
+weaker value counts. The same holds for what monitoring alone needs on the command line of \"jobmon run\": gateways, labels, \
+heartbeat, schedule and so on. A wrong value of what restrains the job is bad usage there, and nothing is run: --timeout, \
+--signal, --kill-after, --lock-wait, --lock-exit-code, --retries, --retry-delay, --splay, --success-codes, --warning-codes, \
+--tail, --quiet. So is an option that does not exist. For every other command, what is wrong on the command line is bad usage. \"jobmon \
+config\" prints every effective value and where it comes from.
 
 A file looks like this:";
 

@@ -9,20 +9,9 @@ use crate::delivery::route::Route;
 use crate::registry::{Declaration, Retention};
 use crate::supervise::CommandLine;
 
-/// What this run brings along. What is wrong with its schedule was an error before if it came from a flag.
+/// What this run brings along.
 pub(super) fn declaration_of(config: &Config, route: &Route, now: SystemTime) -> Declaration {
-    let schedule = match declaration::schedule(config, declaration::Strictness::Flags) {
-        Ok((schedule, warning)) => {
-            if let Some(warning) = warning {
-                tracing::warn!("{warning}");
-            }
-            schedule
-        }
-        Err(error) => {
-            tracing::warn!("{error}");
-            None
-        }
-    };
+    let schedule = declaration::schedule_of_a_run(config);
     declaration::declare(config, declaration::expectations(config, schedule), route, now)
 }
 

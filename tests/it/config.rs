@@ -61,7 +61,7 @@ fn xdg_config_home_takes_the_place_of_the_home_directory() {
 
 #[test]
 fn what_is_wrong_outside_the_command_line_is_said_and_passed_over() {
-    let sandbox = Sandbox::new().env("JOBMON_GATWAY", "http://gw").env("JOBMON_GATEWAY", "gw:9091");
+    let sandbox = Sandbox::new().env("JOBMON_GATWAY", "http://gw").env("JOBMON_GATEWAY", "ftp://gw");
     let file = sandbox.write(FILE, "retires = 3\npush-timeout = \"soon\"\n[jobs.other]\ntimout = \"1s\"\n");
     let file = file.display();
     let ran = sandbox.jobmon(JSON).code(1).any_stdout().any_stderr().run();
@@ -69,7 +69,7 @@ fn what_is_wrong_outside_the_command_line_is_said_and_passed_over() {
     let mut said: Vec<&str> = stderr.lines().collect();
     said.sort_unstable();
     let mut expected = [
-        "jobmon: warning: JOBMON_GATEWAY=\"gw:9091\": an address starts with http:// or https://; ignored".to_owned(),
+        "jobmon: warning: JOBMON_GATEWAY=\"ftp://gw\": an address starts with http:// or https://; ignored".to_owned(),
         "jobmon: warning: JOBMON_GATWAY is not a variable of jobmon: did you mean JOBMON_GATEWAY?".to_owned(),
         format!("jobmon: warning: {file}:1: unknown setting \"retires\": did you mean \"retries\"?"),
         format!(

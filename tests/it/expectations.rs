@@ -69,38 +69,6 @@ fn a_long_run_says_at_its_start_when_the_next_one_is_due() {
 }
 
 #[test]
-fn a_bad_flag_is_bad_usage_before_anything_runs() {
-    let sandbox = Sandbox::new();
-    let check = |flags: &[&str], line: &str| {
-        let arguments = [&["run", "-n", "job"], flags, &["--", "touch", "ran"]].concat();
-        sandbox.jobmon(arguments).code(125).stderr(format!("jobmon: {line}\n")).run();
-        assert!(!sandbox.path("work/ran").exists(), "{flags:?}");
-    };
-    check(
-        &["--schedule", "5 4 * *"],
-        "--schedule \"5 4 * *\": column 8: day of week is missing: a schedule has five fields",
-    );
-    check(
-        &["--schedule", "0 0 31 11 *"],
-        "--schedule \"0 0 31 11 *\": column 5: no month of this schedule has a day 31: it never fires",
-    );
-    check(
-        &["--schedule", "@reboot"],
-        "--schedule \"@reboot\": column 1: @reboot names no time, so no run of it can be missed: leave the schedule out",
-    );
-    check(
-        &["--timezone", "CET/Nowhere"],
-        "--timezone \"CET/Nowhere\": unknown time zone: use a name such as Europe/Berlin or UTC",
-    );
-    check(&["--max-duration", "-1s"], "--max-duration \"-1s\": a duration cannot be negative");
-    check(&["--min-duration=0s"], "--min-duration \"0s\": zero: write \"off\" for none");
-    check(&["--tolerate=-1"], "--tolerate \"-1\": not a whole number from 0 to 1000000");
-    check(&["--max-duration=0s"], "--max-duration \"0s\": zero: write \"off\" for none");
-    check(&["--grace", "soon"], "--grace \"soon\": not a duration such as 90s, 15m or 2h 30m");
-    check(&["--expect-every", "5"], "--expect-every \"5\": a duration needs a unit: 5s for seconds");
-}
-
-#[test]
 fn bad_surroundings_are_a_warning_and_the_job_runs() {
     let gateway = Pushgateway::start();
     let sandbox = sandbox(&gateway);

@@ -47,6 +47,7 @@ mod limits;
 mod list;
 mod lost;
 mod metrics_exposition;
+mod monitoring_settings;
 mod names;
 mod outage;
 mod path;

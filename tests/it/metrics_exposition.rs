@@ -171,7 +171,7 @@ fn no_label_of_the_group_is_one_of_a_family() {
     for label in ScriptFamily::ALL.iter().filter_map(|family| family.spec().label) {
         let flag = format!("{label}=x");
         let line = format!("--label {flag:?}: label name {label:?} is taken by jobmon's own metrics");
-        sandbox.jobmon(["run", "--label", &flag, "--", "true"]).code(125).stderr_contains(&line).run();
+        sandbox.jobmon(["push", "--label", &flag]).code(125).stderr_contains(&line).run();
         let run = sandbox.jobmon(["run", "-n", "x", "--", "true"]).env("JOBMON_LABELS", &flag);
         run.stderr_contains(&format!("label name {label:?} is taken")).run();
     }

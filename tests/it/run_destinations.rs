@@ -195,7 +195,7 @@ fn names_that_are_not_text_are_refused_where_they_were_typed_and_converted_where
     let (sandbox, gateway) = (Sandbox::new(), Pushgateway::start());
     let latin1 = OsString::from_vec(b"caf\xe9".to_vec());
     let url = OsString::from(gateway.url());
-    let typed = ["run".into(), "-n".into(), latin1, "--".into(), "true".into()];
+    let typed = ["push".into(), "-n".into(), latin1];
     sandbox.jobmon(typed).code(125).stderr_contains("UTF-8").run();
     let script = sandbox.path(OsString::from_vec(b"caf\xe9.sh".to_vec()));
     crate::programs::write_program(&script, "#!/bin/sh\nexit 0\n");

@@ -40,14 +40,13 @@ fn bad_usage_is_one_line_and_125() {
     check(&["config", "--timeout", "5"], "--timeout \"5\": a duration needs a unit: 5s for seconds");
     check(&["config", "--signal", "SIGFOO"], "--signal \"SIGFOO\": not a signal such as TERM, RTMIN+1 or 15");
     check(&["config", "--success-codes", "256"], "--success-codes \"256\": \"256\" is not a code from 0 to 255");
-    check(&["config", "--label", "a-b=c"], "--label \"a-b=c\": ");
-    check(&["config", "--name", ""], "--name \"\": empty");
-    check(&["config", "--gateway", "gw:9091"], "--gateway \"gw:9091\": an address starts with http:// or https://");
+    check(&["list", "--gateway", "ftp://gw"], "--gateway \"ftp://gw\": an address starts with http:// or https://");
+    check(&["push", "--label", "a-b=c"], "--label \"a-b=c\": ");
 }
 
 #[test]
 fn text_that_is_not_utf_8_is_refused_where_it_was_typed() {
-    let words = ["config".into(), "--name".into(), OsString::from_vec(b"caf\xe9".to_vec())];
+    let words = ["push".into(), "--name".into(), OsString::from_vec(b"caf\xe9".to_vec())];
     Sandbox::new().jobmon(words).code(125).stderr("jobmon: --name \"caf\\xE9\": not valid UTF-8\n").run();
 }
 

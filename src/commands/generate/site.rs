@@ -10,7 +10,7 @@ use crate::cli::Flags;
 use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, SystemdArgs};
 use crate::commands::session::demand_gateway;
 use crate::config::{self, Config, SecretSource, Setting};
-use crate::declaration::{self, Strictness};
+use crate::declaration;
 use crate::expectation::Expectation;
 use crate::generate::{alertmanager, nginx, scrape, systemd};
 use crate::naming;
@@ -178,8 +178,7 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
 
 /// The configured schedule as calendar events; in the zone of that machine where none is configured.
 fn scheduled(config: &Config) -> Result<Option<Vec<String>>> {
-    let (due, _) = declaration::schedule(config, Strictness::Everything)?;
-    let Some(due) = due else { return Ok(None) };
+    let Some(due) = declaration::schedule(config)? else { return Ok(None) };
     let zone = due.zone.as_deref().map_or_else(|| Ok(Zone::local()), str::parse)?;
     let schedule = Schedule::parse(&due.cron, zone)?;
     let zone = due.zone.map_or_else(String::new, |_| format!(" {}", schedule.zone()));
@@ -250,6 +249,9 @@ fn check_address(flag: &str, address: &str) -> Result<()> {
     let (base, query) = address.split_once('?').unwrap_or((address, ""));
     let parsed = config::Gateway::parse(base).map_err(|reason| anyhow!("{flag}: {reason}"))?;
     let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default().to_ascii_lowercase());
+    if !base.contains("://") {
+        bail!("{flag}: an address starts with http:// or https://");
+    }
     if parsed.credentials().is_some() || names.any(|name| SECRETS.contains(&name.as_str())) {
         bail!("{flag}: the address holds a password, and generated files hold none: leave it out");
     }

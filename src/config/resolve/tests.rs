@@ -23,19 +23,23 @@ fn facts() -> Facts {
     }
 }
 
-fn resolved_with(written: &Written, facts: &Facts) -> Result<Config, UsageError> {
+fn resolved_for(purpose: Purpose, written: &Written, facts: &Facts) -> Result<Config, UsageError> {
     let mut warnings = Vec::new();
     let mut layers = Layers::default();
     let variables = written.variables.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value)));
     layers.add(variables_layer(variables, &mut warnings));
     let flags = written.flags.iter().map(|(id, values)| (*id, values.iter().map(OsString::from).collect()));
     layers.add(flags_layer(&Flags::new(flags, 0)));
-    let name = job_name(&layers, facts, &mut Vec::new())?.map(|(name, _)| name);
+    let name = job_name(&layers, facts, purpose, &mut Vec::new())?.map(|(name, _)| name);
     for (path, text) in written.files {
         let entries = file::parse(path, text, name.as_ref().map(LabelValue::as_str), &mut warnings);
         layers.add(entries.unwrap_or_default());
     }
-    resolve(&layers, facts, warnings)
+    resolve(&layers, facts, purpose, warnings)
+}
+
+fn resolved_with(written: &Written, facts: &Facts) -> Result<Config, UsageError> {
+    resolved_for(Purpose::Command, written, facts)
 }
 
 fn resolved(written: &Written) -> Config {
@@ -85,7 +89,7 @@ fn what_means_nothing_is_said_and_the_next_weaker_value_counts() {
     let config = resolved(&Written {
         files: &[(
             "/etc",
-            "timeout = 30\npush-timeout = \"2s\"\nretries = -1\ngateways = [\"gw:9091\", \"http://ok\"]",
+            "timeout = 30\npush-timeout = \"2s\"\nretries = -1\ngateways = [\"ftp://gw\", \"http://ok\"]",
         )],
         variables: &[("JOBMON_PUSH_TIMEOUT", "soon"), ("JOBMON_QUIET", "maybe")],
         ..Written::default()
@@ -96,7 +100,7 @@ fn what_means_nothing_is_said_and_the_next_weaker_value_counts() {
     assert_eq!(
         said(&config),
         [
-            "/etc:4: gateways = \"gw:9091\": an address starts with http:// or https://; ignored",
+            "/etc:4: gateways = \"ftp://gw\": an address starts with http:// or https://; ignored",
             "JOBMON_PUSH_TIMEOUT=\"soon\": not a duration such as 90s, 15m or 2h 30m; ignored",
             "/etc:1: timeout = 30: a duration is a text with a unit, such as \"30s\"; ignored",
             "/etc:3: retries = -1: not a whole number from 0 to 1000; ignored",
@@ -118,8 +122,6 @@ fn what_means_nothing_on_the_command_line_is_bad_usage() {
     check("lock_exit_code", &["256"], "--lock-exit-code \"256\": not an exit code: a number from 0 to 255");
     check("warning_codes", &["1,x"], "--warning-codes \"1,x\": \"x\" is not a code from 0 to 255");
     check("success_codes", &["0,x"], "--success-codes \"0,x\": \"x\" is not a code from 0 to 255");
-    check("name", &[""], "--name \"\": empty");
-    check("label", &["a=1", "b="], "--label \"b=\": b: empty label value: leave the label out instead");
     check("label", &["job=x"], "--label \"job=x\": label name \"job\" is taken: use --job");
     check("label", &["mode=x"], "--label \"mode=x\": label name \"mode\" is taken by jobmon's own metrics");
     check(
@@ -127,11 +129,104 @@ fn what_means_nothing_on_the_command_line_is_bad_usage() {
         &["pushgateway=x"],
         "--label \"pushgateway=x\": label name \"pushgateway\" is taken: Prometheus names the gateway by it",
     );
-    check("gateway", &["gw:9091"], "--gateway \"gw:9091\": an address starts with http:// or https://");
+    check("gateway", &["ftp://gw"], "--gateway \"ftp://gw\": an address starts with http:// or https://");
     check("gateway", &["htp://u:secret@gw"], &format!("--gateway {MASK}: an address starts with http:// or https://"));
     check("scope", &["all"], "--scope \"all\": not \"host\" or \"service\"");
     check("tail", &["2G"], "--tail \"2G\": more than 64M is more than the history should hold");
     check("header", &["X"], &format!("--header {MASK}: not of the form \"NAME: VALUE\""));
+}
+
+#[test]
+fn an_empty_value_counts_as_not_given() {
+    // One line that is wrong for each setting, so that a value that was not given at all is seen by its origin.
+    let files: &[(&str, &str)] = &[(
+        "/etc",
+        "name = \"\"\ntimeout = \"\"\ngateways = [\"\", \"http://file\"]\nlabels = { branch = \"main\", team = \"\" }\n\
+         headers = { X-A = \"a\", X-B = \"\" }\nsuccess-codes = [\"\"]",
+    )];
+    let variables: &[(&str, &str)] =
+        &[("JOBMON_LABELS", "branch=, x=1"), ("JOBMON_GATEWAY", " ,"), ("JOBMON_TIMEOUT", "")];
+    let flags: &[(&str, &[&str])] = &[
+        ("name", &[""]),
+        ("label", &["branch=", ""]),
+        ("gateway", &[""]),
+        ("timeout", &[""]),
+        ("quiet", &[""]),
+        ("insecure", &[""]),
+        ("heartbeat", &[""]),
+        ("ca_file", &[""]),
+        ("header", &["X-C:", "X-D: ", "@"]),
+        ("lock", &[""]),
+    ];
+    let config = resolved(&Written { files, variables, flags });
+    assert_eq!(
+        said(&config),
+        [
+            "/etc:1: \"name\" cannot stand in a file: it selects the section [jobs.NAME]: write --name on the command line"
+        ]
+    );
+    let labels: Vec<_> = config.grouping_key.labels().collect();
+    assert_eq!(labels, [("branch", "main"), ("instance", "host"), ("script_name", "backup"), ("x", "1")]);
+    assert_eq!(config.gateways.iter().map(Gateway::url).collect::<Vec<_>>(), ["http://file"]);
+    assert_eq!(config.connection.headers, [Header::Inline("X-A".into(), Secret::new("a"))]);
+    assert_eq!((config.limits.timeout, config.output.quiet, config.connection.insecure), (None, false, false));
+    assert_eq!((config.expectations.amounts, &config.connection.ca_file), (Amounts::default(), &None));
+    // Of a lock, only the key was not given.
+    assert_eq!(config.limits.lock, Some(Lock::Group));
+    let none = resolved(&Written {
+        files: &[("/etc", "gateways = [\"http://file\"]\n[jobs.backup]\ngateways = []")],
+        ..Written::default()
+    });
+    assert_eq!(none.gateways, []);
+}
+
+#[test]
+fn what_only_monitoring_needs_never_stops_a_job() {
+    let wrong: &[(Setting, &[&str])] = &[
+        (Setting::Scope, &["all"]),
+        (Setting::Labels, &["nothing", "job=x"]),
+        (Setting::Gateways, &["ftp://gw", "http://u:secret@gw:x"]),
+        (Setting::Spread, &["everywhere"]),
+        (Setting::PushTimeout, &["soon"]),
+        (Setting::Headers, &["X", "Authorization: Bearer secret"]),
+        (Setting::Insecure, &["maybe"]),
+        (Setting::NoPush, &["maybe"]),
+        (Setting::Expected(Expectation::HeartbeatInterval), &["0s"]),
+        (Setting::Expected(Expectation::Ttl), &["-5s"]),
+        (Setting::Ephemeral, &["maybe"]),
+        (Setting::JobMetrics, &["maybe"]),
+        (Setting::Expected(Expectation::MaxDuration), &["long"]),
+        (Setting::Expected(Expectation::ExpectedInterval), &["day"]),
+        (Setting::Expected(Expectation::Grace), &["some"]),
+        (Setting::Timeout, &["-5s"]),
+        (Setting::Signal, &["SIGFOO"]),
+        (Setting::KillAfter, &["x"]),
+        (Setting::LockWait, &["x"]),
+        (Setting::LockExitCode, &["256"]),
+        (Setting::Retries, &["-1"]),
+        (Setting::RetryDelay, &["x"]),
+        (Setting::Splay, &["x"]),
+        (Setting::SuccessCodes, &["x"]),
+        (Setting::Tail, &["2G"]),
+        (Setting::Quiet, &["maybe"]),
+    ];
+    for (setting, values) in wrong {
+        let id = setting.spec().flag_id().unwrap();
+        let written = Written { flags: &[(&id, values)], ..Written::default() };
+        let error = resolved_for(Purpose::Command, &written, &facts()).map(|config| said(&config));
+        match (resolved_for(Purpose::Job, &written, &facts()), error) {
+            (Err(error), _) => assert!(setting.restrains_the_job(), "{setting:?}: {error}"),
+            (Ok(config), Err(error)) => {
+                assert!(!setting.restrains_the_job(), "{setting:?}");
+                let said = said(&config);
+                assert_eq!(said.len(), values.len(), "{setting:?}: {said:?}");
+                assert_eq!(said[0], format!("{error}; ignored"));
+                assert!(said.iter().all(|line| !line.contains("secret")), "{said:?}");
+                assert_eq!(config.origin(*setting).is_flag(), matches!(setting, Setting::Gateways | Setting::Headers));
+            }
+            (Ok(_), Ok(said)) => panic!("{setting:?} {values:?}: {said:?}"),
+        }
+    }
 }
 
 #[test]
@@ -371,7 +466,7 @@ proptest! {
             for part in parts {
                 layers.add(part.to_vec());
             }
-            let config = resolve(&layers, &facts(), Vec::new()).unwrap();
+            let config = resolve(&layers, &facts(), Purpose::Command, Vec::new()).unwrap();
             (config.grouping_key.job().to_owned(), config.origin(Setting::Job).clone())
         };
         let together: Vec<Entry> = a.iter().chain(&b).cloned().collect();
@@ -388,9 +483,9 @@ proptest! {
         let mut layers = Layers::default();
         let entry = |origin| Entry { setting: spec.setting, raw: Raw::Text(text.clone().into()), origin };
         layers.add([entry(Origin::Variable("JOBMON_X"))]);
-        prop_assert!(resolve(&layers, &facts(), Vec::new()).is_ok());
+        prop_assert!(resolve(&layers, &facts(), Purpose::Command, Vec::new()).is_ok());
         layers.add([entry(Origin::Flag("--x".into()))]);
-        if let Err(error) = resolve(&layers, &facts(), Vec::new()) {
+        if let Err(error) = resolve(&layers, &facts(), Purpose::Command, Vec::new()) {
             prop_assert_eq!(error.to_string().lines().count(), 1);
         }
     }
