@@ -83,6 +83,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand push" -s n -l name -d 'Val
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l ci -d 'Take name, labels and URL of the run from the CI system [env: JOBMON_CI]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -248,6 +249,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s n -l name -d 'V
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l ci -d 'Take name, labels and URL of the run from the CI system [env: JOBMON_CI]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -296,6 +298,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s n -l name -d 'V
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l ci -d 'Take name, labels and URL of the run from the CI system [env: JOBMON_CI]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
@@ -510,6 +513,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -s n -l name -d 'Valu
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l ci -d 'Take name, labels and URL of the run from the CI system [env: JOBMON_CI]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r

@@ -2,7 +2,7 @@
 //!
 //! Layers, from the weakest to the strongest:
 //!
-//! 1. built-in defaults
+//! 1. built-in defaults, and what a CI system says of its job where that is wanted
 //! 2. `/etc/jobmon/config.toml`, then `$XDG_CONFIG_HOME/jobmon/config.toml` (else `~/.config/jobmon/config.toml`), then
 //!    the file of `--config`: what stands at their top level
 //! 3. the section `[jobs.NAME]` of the same files, in the same order: the particular beats the general, also where the
@@ -69,6 +69,10 @@ pub struct Config {
     pub grouping_key: GroupingKey,
     /// Whether the job belongs to this host or to a service.
     pub scope: Scope,
+    /// Whether the CI system, if there is one, is asked for name, labels and URL.
+    pub ci: bool,
+    /// Where a person can look at this run, if a CI system says so.
+    pub run_url: Option<String>,
     /// The gateways in the order given, none twice.
     pub gateways: Vec<Gateway>,
     /// Which of them get a group.

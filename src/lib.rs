@@ -24,9 +24,24 @@
 //! line that a shell reads), [`schedules`] (crontabs: read as their daemons do, and rewritten) and [`service`] (what systemd
 //! says of a service that has ended).
 //!
-//! Shared: [`metrics`] (the one model of families and their text format), [`destination`] (the name of a sink),
-//! [`declaration`] (from configuration to what a group is told), [`expectation`] (what can be expected of a job),
-//! [`grouping`], [`schedule`], [`clock`], [`regular_file`], [`logging`], [`text`] and [`exit_code`]. [`commands`] holds one straight-line function for each subcommand.
+//! Shared: [`expectation`] (what a job can be expected to keep to), [`ci`] (what CI systems say of their jobs), [`clock`] (times
+//! as they are stored), [`metrics`] (the one model of families and their text format), [`destination`] (the name of a sink),
+//! [`declaration`] (from configuration to what a group is told), [`grouping`], [`schedule`], [`regular_file`], [`logging`],
+//! [`text`] and [`exit_code`]. [`commands`] holds one straight-line function for each subcommand.
+//!
+//! # How many rooms something new touches
+//!
+//! - An expectation: one, a row of [`expectation`]; it is then a flag, a key, a variable, a field of the registry, a family, a
+//!   series for rules and a part of the manual. The rule that makes use of it is a second.
+//! - A fact of a run: one, a field and a name in [`record::RunFacts`], which journal, history, group and the JSON and CSV of
+//!   `status` and `history` keep and show as a whole; beside the room that learns it.
+//! - A family that is no expectation: two, a row of [`metrics::families`] and its value in [`delivery`].
+//! - A setting: three, a row of `config::setting` with its value in `config` (merged and shown there), its flag in
+//!   `cli::settings`, and the room that obeys it.
+//! - A subcommand: two, its arguments in [`cli`] and its function in [`commands`].
+//! - A sink: four, an arm each of [`destination::Sink`], of the client in [`sinks`] that [`delivery`] makes of it, and of
+//!   [`declaration`], which knows from which settings it comes.
+//! - A CI system: one, a row of [`ci`].
 //!
 //! # What is absent
 //!
@@ -37,6 +52,7 @@
 //! - Only `commands` and `render` print; of a run, the supervisor alone writes to standard error.
 #![warn(missing_docs)]
 
+pub mod ci;
 pub mod cli;
 pub mod clock;
 pub mod commands;

@@ -133,6 +133,9 @@ pub struct RunFacts {
     pub cpu_system: Duration,
     /// Peak resident set size in bytes.
     pub max_resident_bytes: u64,
+    /// Where a person can look at it, if a CI system ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_url: Option<String>,
 }
 
 /// A finished run: what happened, by whose name, and how it counts.
@@ -167,6 +170,7 @@ impl RunFacts {
             cpu_user: Duration::ZERO,
             cpu_system: Duration::ZERO,
             max_resident_bytes: 0,
+            run_url: None,
         }
     }
 
@@ -192,11 +196,12 @@ impl RunFacts {
             cpu_user: usage.user,
             cpu_system: usage.system,
             max_resident_bytes: usage.max_resident_bytes,
+            ..self
         }
     }
 
     /// Each by its name in JSON and CSV, in the order of the columns; null where there is none.
-    pub fn named(&self) -> [(&'static str, Value); 9] {
+    pub fn named(&self) -> [(&'static str, Value); 10] {
         [
             ("result", self.outcome.as_str().into()),
             ("exit_code", self.exit_code.into()),
@@ -207,6 +212,7 @@ impl RunFacts {
             ("cpu_user_seconds", self.cpu_user.as_secs_f64().into()),
             ("cpu_system_seconds", self.cpu_system.as_secs_f64().into()),
             ("max_resident_bytes", self.max_resident_bytes.into()),
+            ("run_url", self.run_url.as_deref().into()),
         ]
     }
 }

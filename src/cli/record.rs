@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::settings::{CodeArgs, ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
+use super::settings::{CiArgs, CodeArgs, ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
 use super::value;
 
 /// Record a run that jobmon did not start
@@ -38,6 +38,10 @@ pub struct RecordArgs {
     /// The group.
     #[command(flatten)]
     pub grouping: GroupingArgs,
+
+    /// Who else may say so.
+    #[command(flatten)]
+    pub ci: CiArgs,
 
     /// What is expected.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::settings::{ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
+use super::settings::{CiArgs, ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
 
 /// Write down what is expected of a job before it has ever run
 ///
@@ -69,6 +69,10 @@ pub struct PushArgs {
     /// The group.
     #[command(flatten)]
     pub grouping: GroupingArgs,
+
+    /// Who else may say so.
+    #[command(flatten)]
+    pub ci: CiArgs,
 
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]

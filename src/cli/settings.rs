@@ -80,6 +80,22 @@ pub struct GroupingArgs {
     pub label: Vec<OsString>,
 }
 
+/// Whether a CI system is asked what it runs.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct CiArgs {
+    /// Take name, labels and URL of the run from the CI system [env: JOBMON_CI]
+    ///
+    /// In a job of GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Drone, Woodpecker, Forgejo, Gitea or Azure
+    /// Pipelines: the name is that of workflow and job, --scope is "service", the labels "repository" and "branch" are set,
+    /// and --clear-after is 14d, because branches come and go. Each of these is overridden by an option, a variable or a
+    /// file that says something else. "jobmon history" and "jobmon status" show the URL of the run; no metric has it. A tag
+    /// is no branch. The jobs of a matrix have one name: tell them apart with --name or --label. Elsewhere nothing changes.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        help_heading = "Grouping key")]
+    pub ci: Option<OsString>,
+}
+
 /// Which gateways there are, and how they are spoken to.
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
@@ -373,6 +389,9 @@ pub struct RunSettings {
     /// The labels that name the group.
     #[command(flatten)]
     pub grouping: GroupingArgs,
+    /// Who else may say so.
+    #[command(flatten)]
+    pub ci: CiArgs,
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,

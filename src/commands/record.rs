@@ -110,7 +110,7 @@ fn record(config: &Config, facts: Facts) -> Result<ExitCode> {
         declaration::declare(config, declaration::expectations(config, schedule), &declaration::route(config), now);
     let started_at = facts.ended_at.checked_sub(facts.duration).unwrap_or(SystemTime::UNIX_EPOCH);
     let key = &config.grouping_key;
-    let begun = RunFacts::begun(started_at);
+    let begun = RunFacts { run_url: config.run_url.clone(), ..RunFacts::begun(started_at) };
     let (end, (cpu_user, cpu_system)) = (facts.end, facts.cpu);
     let record = RunRecord {
         output_tail: end.note.map(|note| format!("systemd: {note}\n").into_bytes()),

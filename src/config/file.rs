@@ -22,11 +22,11 @@ use toml::de::{DeTable, DeValue};
 use super::layer::{Entry, Origin, Raw};
 use super::setting::{InFile, SPECS, Setting, near_miss};
 
-/// Reads `text`, the content of `path`, for the job `job`.
+/// Reads `text`, the content of `path`: the top level and every section, each entry with the name of its section.
 ///
-/// Unknown keys and keys in the wrong place are warnings with their line, in the sections of other jobs too. A file that
+/// Unknown keys and keys in the wrong place are warnings with their line. A file that
 /// is not TOML gives nothing at all, and one warning: what a half-read file means is anybody's guess.
-pub fn parse(path: &str, text: &str, job: Option<&str>, warnings: &mut Vec<Warning>) -> Option<Vec<Entry>> {
+pub fn parse(path: &str, text: &str, warnings: &mut Vec<Warning>) -> Option<Vec<Entry>> {
     // An editor's byte order mark is not part of the configuration.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let document = match DeTable::parse(text) {
@@ -43,7 +43,7 @@ pub fn parse(path: &str, text: &str, job: Option<&str>, warnings: &mut Vec<Warni
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("jobs", DeValue::Table(jobs)) => {
                 for (name, section) in jobs {
-                    reader.section(name, section, job);
+                    reader.section(name, section);
                 }
             }
             ("jobs", _) => reader.warn(key, "jobs holds sections: write [jobs.NAME]"),
@@ -64,18 +64,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn section(&mut self, name: &Spanned<Cow<'a, str>>, section: &Spanned<DeValue<'a>>, job: Option<&str>) {
+    fn section(&mut self, name: &Spanned<Cow<'a, str>>, section: &Spanned<DeValue<'a>>) {
         let DeValue::Table(section) = section.get_ref() else {
             let hint = near_miss(name.get_ref(), keys()).map_or(String::new(), |key| format!(" for {key}"));
             return self.warn(name, &format!("[jobs] holds sections: write [jobs.NAME]{hint}"));
         };
-        let is_ours = job == Some(name.get_ref().as_ref());
-        let before = self.entries.len();
         for (key, value) in section {
             self.entry(key, value, Some(name.get_ref().as_ref()));
-        }
-        if !is_ours {
-            self.entries.truncate(before);
         }
     }
 
@@ -157,8 +152,10 @@ mod tests {
 
     fn read(text: &str, job: Option<&str>) -> (Vec<String>, Vec<String>) {
         let mut warnings = Vec::new();
-        let entries = parse("c.toml", text, job, &mut warnings).unwrap_or_default();
-        let entries = entries.iter().map(|e| format!("{} = {} ({})", e.setting.key(), e.raw, e.origin)).collect();
+        let entries = parse("c.toml", text, &mut warnings).unwrap_or_default();
+        let is_read = |entry: &&Entry| entry.section().is_none() || entry.section() == job;
+        let entries =
+            entries.iter().filter(is_read).map(|e| format!("{} = {} ({})", e.setting.key(), e.raw, e.origin)).collect();
         (entries, warnings.iter().map(ToString::to_string).collect())
     }
 

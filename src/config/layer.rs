@@ -19,6 +19,8 @@ pub enum Origin {
     Default,
     /// The machine: host name, command, environment of the service manager.
     Derived(&'static str),
+    /// The CI system that runs the job, by its name.
+    Ci(&'static str),
     /// A line of a file.
     File {
         /// The file.
@@ -56,7 +58,7 @@ impl Origin {
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,
-            Self::Derived(_) => 1,
+            Self::Derived(_) | Self::Ci(_) => 1,
             Self::File { job: None, .. } => 2,
             Self::File { job: Some(_), .. } => 3,
             Self::Credential(_) => 4,
@@ -71,7 +73,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::Derived(what) => f.write_str(what),
+            Self::Derived(what) | Self::Ci(what) => f.write_str(what),
             Self::File { path, line, job: None } => write!(f, "{path}:{line}"),
             Self::File { path, line, job: Some(job) } => write!(f, "{path}:{line} [jobs.{job}]"),
             Self::Credential(path) => write!(f, "{}", path.display()),
@@ -145,6 +147,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The job in whose section of a file it stands, if it stands in one.
+    pub(super) fn section(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::File { job, .. } => job.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Without what is empty; none if nothing is left. A list that was written without elements is a value.
     fn given(mut self) -> Option<Self> {
         let was_given = |text: &OsString| !is_empty(self.setting, text);

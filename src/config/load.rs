@@ -5,14 +5,16 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::layer::{Entry, Layers, Origin, Raw, flags_layer, variables_layer};
 use super::resolve::{Facts, job_name, resolve};
 use super::secret::world_readable;
 use super::setting::Setting;
 use super::{Config, Header, Purpose, UsageError, file, parse};
+use crate::ci::{self, CiJob};
 use crate::cli::Flags;
+use crate::expectation::Expectation;
 use crate::naming;
 use crate::regular_file::read_text;
 use crate::text::Warning;
@@ -31,35 +33,33 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// be used.
 pub fn load(flags: &Flags, command: Option<OsString>, purpose: Purpose) -> Result<Config, UsageError> {
     let mut warnings = Vec::new();
-    let facts = facts(command);
+    let mut facts = facts(command);
     let variables: Vec<(OsString, OsString)> = env::vars_os().collect();
     let mut layers = Layers::default();
     layers.add(variables_layer(variables.iter().map(|(name, value)| (&**name, &**value)), &mut warnings));
     layers.add(flags_layer(flags));
     layers.add(credentials_layer());
 
-    // What is wrong with the name is said once, by the merge.
-    let job = job_name(&layers, &facts, purpose, &mut Vec::new())?.map(|(name, _)| name);
-    let job = job.as_ref().map(|name| name.as_str());
+    let mut files = Vec::new();
     let implied = [Some(PathBuf::from(SYSTEM_FILE)), user_file(&facts)];
     for path in implied.into_iter().flatten() {
         match read_text(&path, LARGEST_FILE) {
-            Ok(read) => layers.add(entries(&path, &read, job, &mut warnings).unwrap_or_default()),
+            Ok((text, mode)) => files.extend(ConfigFile::parse(path, &text, mode, &mut warnings)),
             Err(error) if error.is_missing() => {}
             Err(error) => warnings.push(Warning::new(format!("{error}; ignored"))),
         }
     }
     if let Some(path) = explicit_file(&layers) {
         let before = warnings.len();
-        let read = match read_text(&path, LARGEST_FILE) {
-            Ok(read) => entries(&path, &read, job, &mut warnings),
+        let file = match read_text(&path, LARGEST_FILE) {
+            Ok((text, mode)) => ConfigFile::parse(path, &text, mode, &mut warnings),
             Err(error) => {
                 warnings.push(Warning::new(format!("{error}; ignored")));
                 None
             }
         };
-        match read {
-            Some(entries) => layers.add(entries),
+        match file {
+            Some(file) => files.push(file),
             None if purpose == Purpose::Command => {
                 let reason = warnings.drain(before..).next().map(|warning| warning.to_string());
                 let reason = reason.unwrap_or_default();
@@ -68,6 +68,21 @@ pub fn load(flags: &Flags, command: Option<OsString>, purpose: Purpose) -> Resul
             }
             None => {}
         }
+    }
+    // The name selects sections, and may come from a CI system, which is asked if the top level of a file says so.
+    layers.add(files.iter().flat_map(ConfigFile::top_level));
+    let ci_job =
+        is_ci_asked(&layers).then(|| ci::detect(|name| Some(env::var_os(name)?.to_string_lossy().into_owned())));
+    if let Some(ci_job) = ci_job.flatten() {
+        layers.add(ci_layer(&ci_job, &layers));
+        facts.run_url = ci_job.run_url;
+    }
+    // What is wrong with the name is said once, by the merge.
+    let job = job_name(&layers, &facts, purpose, &mut Vec::new())?.map(|(name, _)| name);
+    let job = job.as_ref().map(|name| name.as_str());
+    for file in &files {
+        layers.add(file.section(job));
+        warnings.extend(file.secret_warning(job));
     }
     resolve(&layers, &facts, purpose, warnings)
 }
@@ -94,6 +109,7 @@ fn facts(command: Option<OsString>) -> Facts {
         state_directory: set_variable("STATE_DIRECTORY"),
         xdg_state_home: set_variable("XDG_STATE_HOME"),
         working_directory: env::current_dir().ok(),
+        run_url: None,
     }
 }
 
@@ -134,18 +150,60 @@ fn explicit_file(layers: &Layers) -> Option<PathBuf> {
     layers.of(Setting::Config).find_map(|entry| parse::path(&entry.raw).ok())
 }
 
-/// The entries of a file, and a warning if it holds a secret that everybody can read.
-fn entries(
-    path: &Path,
-    (text, mode): &(String, u32),
-    job: Option<&str>,
-    warnings: &mut Vec<Warning>,
-) -> Option<Vec<Entry>> {
-    let entries = file::parse(&path.to_string_lossy(), text, job, warnings)?;
-    if entries.iter().any(holds_secret) {
-        warnings.extend(world_readable(path, *mode).map(Warning::new));
+/// A file that was read.
+struct ConfigFile {
+    path: PathBuf,
+    mode: u32,
+    /// Of its top level and of all its sections.
+    entries: Vec<Entry>,
+}
+
+impl ConfigFile {
+    fn parse(path: PathBuf, text: &str, mode: u32, warnings: &mut Vec<Warning>) -> Option<Self> {
+        let entries = file::parse(&path.to_string_lossy(), text, warnings)?;
+        Some(Self { path, mode, entries })
     }
-    Some(entries)
+
+    fn top_level(&self) -> impl Iterator<Item = Entry> {
+        self.entries.iter().filter(|entry| entry.section().is_none()).cloned()
+    }
+
+    /// A warning if it holds a secret for that job that everybody can read.
+    fn secret_warning(&self, job: Option<&str>) -> Option<Warning> {
+        let has_secret = self.top_level().chain(self.section(job)).any(|entry| holds_secret(&entry));
+        has_secret.then(|| world_readable(&self.path, self.mode)).flatten().map(Warning::new)
+    }
+
+    /// What stands in the section of that job.
+    fn section(&self, job: Option<&str>) -> impl Iterator<Item = Entry> {
+        self.entries.iter().filter(move |entry| entry.section().is_some_and(|section| Some(section) == job)).cloned()
+    }
+}
+
+/// Whether `--ci` or what stands for it was given.
+fn is_ci_asked(layers: &Layers) -> bool {
+    layers.of(Setting::Ci).find_map(|entry| parse::truth(&entry.raw).ok()).unwrap_or_default()
+}
+
+/// How long the groups of a branch stay that nobody pushes to any more.
+const CI_TTL: &str = "14d";
+
+/// What a CI system says of its job, below everything that somebody wrote.
+fn ci_layer(job: &CiJob, layers: &Layers) -> Vec<Entry> {
+    let entry = |setting, raw| Entry { setting, raw, origin: Origin::Ci(job.provider) };
+    let text = |text: &str| Raw::Text(text.into());
+    let labels = [("repository", &job.repository), ("branch", &job.branch)];
+    let labels = labels.map(|(name, value)| Some(OsString::from(format!("{name}={}", value.as_ref()?))));
+    let mut entries = vec![
+        entry(Setting::Labels, Raw::List(labels.into_iter().flatten().collect())),
+        entry(Setting::Expected(Expectation::Ttl), text(CI_TTL)),
+    ];
+    entries.extend(job.name().map(|name| entry(Setting::Name, text(&name))));
+    // Whoever names an instance wants the label.
+    if layers.of(Setting::Instance).next().is_none() {
+        entries.push(entry(Setting::Scope, text("service")));
+    }
+    entries
 }
 
 /// Whether somebody who reads the entry learns a secret; most headers are none.
@@ -184,9 +242,9 @@ mod tests {
     #[test]
     fn a_file_with_a_secret_in_it_is_for_its_owner() {
         let check = |text: &str, mode: u32, expected: bool| {
-            let mut warnings = Vec::new();
-            entries(Path::new("/c"), &(text.to_owned(), mode), None, &mut warnings).unwrap();
-            assert_eq!(!warnings.is_empty(), expected, "{text}: {warnings:?}");
+            let file = ConfigFile::parse("/c".into(), text, mode, &mut Vec::new()).unwrap();
+            let warnings = file.secret_warning(None);
+            assert_eq!(warnings.is_some(), expected, "{text}: {warnings:?}");
         };
         check("bearer-token = \"x\"", 0o100_644, true);
         check("bearer-token = \"x\"", 0o100_640, false);

@@ -34,6 +34,8 @@ pub struct Facts {
     pub host_name: OsString,
     /// The word that names the command, if there is a command; see [`naming`].
     pub command: Option<OsString>,
+    /// The URL of this run, if a CI system is asked and knows one.
+    pub run_url: Option<String>,
     /// The home directory.
     pub home: Option<PathBuf>,
     /// Whether this is root.
@@ -78,6 +80,8 @@ pub fn resolve(layers: &Layers, facts: &Facts, purpose: Purpose, warnings: Vec<W
     Ok(Config {
         grouping_key,
         scope,
+        ci: merge.value(Setting::Ci, parse::truth)?.unwrap_or_default(),
+        run_url: facts.run_url.clone(),
         gateways,
         spread,
         connection,

@@ -14,6 +14,7 @@ pub enum Setting {
     Instance,
     Scope,
     Labels,
+    Ci,
     Gateways,
     Spread,
     PushTimeout,
@@ -213,7 +214,7 @@ pub static SPECS: [Spec; OTHERS.len() + Expectation::ALL.len()] = {
 };
 
 /// Every setting but what is expected as an amount.
-const OTHERS: [Spec; 42] = {
+const OTHERS: [Spec; 43] = {
     use Setting as S;
     [
         anywhere(S::Job, "job", "JOBMON_JOB"),
@@ -224,6 +225,7 @@ const OTHERS: [Spec; 42] = {
         anywhere(S::Instance, "instance", "JOBMON_INSTANCE"),
         anywhere(S::Scope, "scope", "JOBMON_SCOPE"),
         plural(anywhere(S::Labels, "labels", "JOBMON_LABELS"), "label", "JOBMON_LABEL"),
+        top_level(anywhere(S::Ci, "ci", "JOBMON_CI")),
         plural(anywhere(S::Gateways, "gateways", "JOBMON_GATEWAY"), "gateway", "JOBMON_GATEWAYS"),
         anywhere(S::Spread, "spread", "JOBMON_SPREAD"),
         anywhere(S::PushTimeout, "push-timeout", "JOBMON_PUSH_TIMEOUT"),

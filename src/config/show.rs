@@ -64,6 +64,7 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
             Scope::Service => "service".to_owned(),
         }),
         Setting::Labels => grouping_key.labels().map(|(name, value)| format!("{name}={value}")).collect(),
+        Setting::Ci => one(config.ci.to_string()),
         Setting::Gateways => config
             .gateways
             .iter()

@@ -316,6 +316,7 @@ mod tests {
                 cpu_user: Duration::from_nanos(1),
                 cpu_system: Duration::from_nanos(2),
                 max_resident_bytes: 3,
+                run_url: Some("https://ci/1".into()),
             }),
             last_success: Some(at(2)),
             last_failure: Some(at(3)),

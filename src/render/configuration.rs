@@ -52,6 +52,7 @@ pub fn json(rows: &[Shown]) -> String {
             let (kind, file, line) = match &row.origin {
                 Origin::Default => ("default", None, None),
                 Origin::Derived(_) => ("derived", None, None),
+                Origin::Ci(_) => ("ci", None, None),
                 Origin::File { path, line, .. } => ("file", Some(path.to_string()), Some(*line)),
                 Origin::Credential(path) => ("credential", Some(path.display().to_string()), None),
                 Origin::Variable(_) => ("variable", None, None),

@@ -38,6 +38,7 @@ impl History {
         let labels = self.labels();
         let labelled = labels.iter().any(|labels| !labels.is_empty());
         let retried = self.records().any(|record| !record.attempts.is_empty());
+        let has_url = self.records().any(|record| record.facts.run_url.is_some());
         let has_output = self.runs.iter().any(|(run, _)| run.has_output);
         let mut columns = vec![Column::fixed("STARTED", Align::Left), Column::text("NAME")];
         columns.extend(labelled.then(|| Column::text("LABELS")));
@@ -45,6 +46,7 @@ impl History {
         columns.push(Column::fixed("DURATION", Align::Right));
         columns.extend(retried.then(|| Column::fixed("TRIES", Align::Right)));
         columns.extend(has_output.then(|| Column::fixed("OUTPUT", Align::Left)));
+        columns.extend(has_url.then(|| Column::text("URL")));
         let mut table = Table::new(columns);
         for ((run, _), labels) in self.runs.iter().zip(labels) {
             let record = &run.record;
@@ -57,6 +59,7 @@ impl History {
             ]);
             cells.extend(retried.then(|| record.attempts.len().max(1).to_string()));
             cells.extend(has_output.then(|| if run.has_output { "kept" } else { "" }.to_owned()));
+            cells.extend(has_url.then(|| record.facts.run_url.clone().unwrap_or_default()));
             table.push(cells);
         }
         table.render(width)
@@ -158,6 +161,9 @@ fn write_run(text: &mut String, record: &RunRecord, labels: &str, output: Option
         duration(record.facts.duration)
     )?;
     writeln!(text, "  command: {}", one_line(&record.command))?;
+    if let Some(url) = &record.facts.run_url {
+        writeln!(text, "  url: {url}")?;
+    }
     writeln!(
         text,
         "  used: {} user, {} system, {} memory",

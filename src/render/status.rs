@@ -77,6 +77,9 @@ impl Status {
         columns.extend([Column::fixed("DURATION", Align::Right), Column::fixed("ENDED", Align::Right)]);
         columns.extend(busy.then(|| Column::fixed("RUNNING", Align::Left)));
         columns.push(Column::fixed("DELIVERED", Align::Left));
+        let url = |row: &StatusRow| row.state.last_run.as_ref().and_then(|run| run.run_url.clone());
+        let has_url = self.rows.iter().any(|row| url(row).is_some());
+        columns.extend(has_url.then(|| Column::text("URL")));
         let mut table = Table::new(columns);
         for (row, labels) in self.rows.iter().zip(labels) {
             let mut cells = vec![row.key.script_name().to_owned()];
@@ -92,6 +95,7 @@ impl Status {
             }
             cells.extend(busy.then(|| self.running(row)));
             cells.push(self.delivered(row));
+            cells.extend(has_url.then(|| url(row).unwrap_or_default()));
             table.push(cells);
         }
         table.render(width) + &self.owed_table(width)

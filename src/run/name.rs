@@ -11,14 +11,20 @@ use crate::supervise::CommandLine;
 /// of one would hide the failure of the other.
 pub(super) fn doubt(run: &Run<'_>, remembered: &Remembered) -> Option<String> {
     // Without a destination standard error was given back to the caller, and nobody would read it.
-    if !matches!(run.config.origin(Setting::Name), Origin::Derived(_)) || declaration::route(run.config).is_empty() {
+    let is_of_ci = match run.config.origin(Setting::Name) {
+        Origin::Derived(_) => false,
+        // Two commands of one CI job have one name.
+        Origin::Ci(_) => true,
+        _ => return None,
+    };
+    if declaration::route(run.config).is_empty() {
         return None;
     }
     let name = remembered.group.key.script_name();
     let Some(named) = named(run.command).filter(|named| named.is_specific) else {
-        return Some(format!(
-            "nothing in the command names the job, so it is called {name:?}, as others may be: use --name"
-        ));
+        return (!is_of_ci).then(|| {
+            format!("nothing in the command names the job, so it is called {name:?}, as others may be: use --name")
+        });
     };
     let previous = naming::of_line(remembered.previous_command.as_ref())?;
     (!naming::is_same_program(&named.word, &previous.word)).then(|| {

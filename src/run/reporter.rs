@@ -69,7 +69,7 @@ pub(super) fn run_start(run: &Run<'_>, start: &Start, route: &Route) -> RunStart
         run_id: journal::run_id(start.supervisor, start.at),
         grouping_key: run.config.grouping_key.clone(),
         command: settings::in_words(run.command),
-        facts: RunFacts::begun(start.at),
+        facts: RunFacts { run_url: run.config.run_url.clone(), ..RunFacts::begun(start.at) },
         declaration: settings::declaration_of(run.config, route, SystemTime::now()),
     }
 }

@@ -25,7 +25,7 @@ pub use clock::Clock;
 pub use faults::Faults;
 pub use nginx::Nginx;
 pub use pushgateway::Pushgateway;
-pub use sandbox::Sandbox;
+pub use sandbox::{Run, Sandbox};
 pub use servers::{Alertmanager, NodeExporter, Prometheus};
 pub use webhook::Webhook;
 

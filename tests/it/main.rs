@@ -15,6 +15,7 @@ mod harness;
 
 mod auth;
 mod capture;
+mod ci;
 mod clear;
 mod config;
 mod cron_daemon;

@@ -62,6 +62,7 @@ fn records() -> impl Strategy<Value = RunRecord> {
                 cpu_user,
                 cpu_system,
                 max_resident_bytes,
+                ..RunFacts::begun(started_at)
             };
             RunRecord::new(journal::new_run_id(), key(), "x".into(), facts)
         },

@@ -32,8 +32,9 @@ fn resolved_for(purpose: Purpose, written: &Written, facts: &Facts) -> Result<Co
     layers.add(flags_layer(&Flags::new(flags, 0)));
     let name = job_name(&layers, facts, purpose, &mut Vec::new())?.map(|(name, _)| name);
     for (path, text) in written.files {
-        let entries = file::parse(path, text, name.as_ref().map(LabelValue::as_str), &mut warnings);
-        layers.add(entries.unwrap_or_default());
+        let entries = file::parse(path, text, &mut warnings).unwrap_or_default().into_iter();
+        let name = name.as_ref().map(LabelValue::as_str);
+        layers.add(entries.filter(|entry| entry.section().is_none() || entry.section() == name));
     }
     resolve(&layers, facts, purpose, warnings)
 }
