@@ -8,6 +8,8 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use crate::cli;
 use crate::config::setting::{Flag, InFile, SPECS, Spec};
 use crate::exit_code;
+use crate::generate::rules;
+use crate::metrics::families::{FamilySpec, ScriptFamily};
 
 pub mod completions;
 mod text;
@@ -57,6 +59,7 @@ fn page(command: &Command, path: &[&str]) -> String {
         ["jobmon"] => {
             configuration(&mut roff);
             environment(&mut roff);
+            metrics(&mut roff);
             list(&mut roff, "FILES", &text::FILES);
         }
         ["jobmon", "run"] => {
@@ -87,6 +90,20 @@ fn synopsis(roff: &mut Roff, command: &Command) {
         }
         let (words, rest) = line.find(" [").map_or((line, ""), |at| line.split_at(at));
         roff.text([bold(words), roman(rest)]);
+    }
+}
+
+/// Every family of a group, from its own table.
+fn metrics(roff: &mut Roff) {
+    roff.control("SH", ["METRICS"]);
+    paragraphs(roff, text::METRICS);
+    for family in ScriptFamily::ALL {
+        let FamilySpec { name, metric_type, unit, present, label, help } = family.spec();
+        let label = label.map(|label| format!("{{{label}}}")).unwrap_or_default();
+        let alerts = rules::alerts_that_use(family);
+        let alerts = if alerts.is_empty() { String::new() } else { format!(" Alerts: {}.", alerts.join(", ")) };
+        let explanation = format!("{}, {unit}, {present}. {help}{alerts}", metric_type.as_str());
+        item(roff, [bold(name), roman(label)], &explanation);
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::text::{quoted, template, yaml, yaml_block};
 use crate::grouping::GroupingKey;
+use crate::metrics::families::ScriptFamily;
 
 /// What may differ between two sites' rules.
 #[derive(Clone, Debug)]
@@ -97,6 +98,25 @@ pub fn alert_names(options: &RuleOptions) -> Vec<String> {
         }
     }
     names
+}
+
+/// The names of the alerts whose expressions use this family, directly or by what other rules record of it; in the order of
+/// the file.
+pub fn alerts_that_use(family: ScriptFamily) -> Vec<String> {
+    let mut sources = vec![family.name().to_owned()];
+    let mut alerts: Vec<String> = Vec::new();
+    for rule in groups(&RuleOptions::default()).into_iter().flat_map(|group| group.rules) {
+        let mut words = rule.expr.split(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c));
+        if !words.any(|word| sources.iter().any(|source| source == word)) {
+            continue;
+        }
+        match rule.kind {
+            Kind::Record(name) => sources.push(name),
+            Kind::Alert(alert) if !alerts.contains(&alert.name) => alerts.push(alert.name),
+            Kind::Alert(_) => {}
+        }
+    }
+    alerts
 }
 
 const HEAD: &str = "\

@@ -11,6 +11,13 @@ The registry is the truth: what could not be delivered is delivered later, by th
 
 A healthy run prints nothing. What is wrong is one line on standard error, \"jobmon: warning: ...\".";
 
+/// What every metric has in common.
+pub(super) const METRICS: &str = "\
+What jobmon exports of each job: the name, then its type, its unit and when a job has it. All metrics of a job are one \
+group of the Pushgateway, with the labels job (\"script_monitor\"), instance (the host), script_name (the job's name) and \
+those of --label. The alerts are those of \"jobmon generate rules\". A run that did not start because of its lock counts in \
+script_runs_total alone. A Pushgateway adds push_time_seconds and push_failure_time_seconds to every group.";
+
 /// How configuration works.
 pub(super) const CONFIGURATION: &str = "\
 Everything has a default. A value is taken from, the stronger last: /etc/jobmon/config.toml, \
