@@ -211,7 +211,7 @@ fn what_could_not_be_delivered_is_said_on_a_pipe_that_nobody_else_holds() {
     for script in ["exit 3", "exec >&- 2>&-; exit 3"] {
         let history = History::new();
         let (reader, writer) = pipe();
-        let mut command = history.bash(&["--gateway", &gateway.url()], script);
+        let mut command = history.bash(&["--gateway", &gateway.url(), "--name", "told"], script);
         command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
         let mut child = command.spawn().unwrap();
         drop(command);
