@@ -230,7 +230,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__config)
-            opts="-j -n -l -g -v -h --format --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --format --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -341,6 +341,10 @@ _jobmon() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --push-retry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -714,13 +718,17 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__flush)
-            opts="-g -v -h --loop --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-g -v -h --loop --forget --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --loop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --forget)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1876,7 +1884,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__run)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1983,6 +1991,10 @@ _jobmon() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --push-retry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -148,6 +148,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l config -d '
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l loop -d 'Stay, and do it again at this interval' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l forget -d 'Give up what is pending at this gateway or directory, and do nothing else' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -265,6 +266,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l no-push -d 'Kee
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l clear-after -l ttl -d 'Let "clear --expired" delete the group after this long without a push [env: JOBMON_TTL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l push-retry -d 'Keep trying to deliver the result until --push-timeout is over [env: JOBMON_PUSH_RETRY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
@@ -529,6 +531,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l no-push -d 'Keep t
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l clear-after -l ttl -d 'Let "clear --expired" delete the group after this long without a push [env: JOBMON_TTL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l push-retry -d 'Keep trying to deliver the result until --push-timeout is over [env: JOBMON_PUSH_RETRY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r

@@ -200,6 +200,8 @@ pub struct Report {
     pub no_push: bool,
     /// Directory for node_exporter's textfile collector.
     pub textfile_dir: Option<PathBuf>,
+    /// Delivery of a result is tried again and again while there is time for it, instead of being left to later.
+    pub push_retry: bool,
     /// Delete the group after a success.
     pub ephemeral: bool,
     /// Give the job a file for metrics of its own.

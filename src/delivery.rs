@@ -26,4 +26,4 @@ pub mod stateless;
 pub use clients::Clients;
 pub use flush::Flushed;
 pub use reconciler::{BackoffPolicy, Reconciler};
-pub use send::{Delivery, Failure};
+pub use send::{Cause, Delivery, Failure};

@@ -53,7 +53,8 @@ pub use self::groups::{Group, GroupId};
 pub use self::history::{PastRun, Retention, RunFilter};
 pub use self::journal::RunStart;
 pub use self::replicas::{
-    Action, Desired, PendingAction, PendingFilter, Replica, ReplicaStatus, RequestOutcome, RetryableError,
+    Action, Against, Desired, PendingAction, PendingFilter, Replica, ReplicaStatus, RequestOutcome, RetryableError,
+    Settings,
 };
 pub use self::sink_health::{RestartCheck, SinkHealth};
 pub use self::state_dir::StateDir;
@@ -472,7 +473,7 @@ impl Registry {
         self.store.write(Durability::PowerCut, |transaction| sink_health::seen(transaction, sink, start_time, now))
     }
 
-    /// A sink did not answer, whatever it was asked: it backs off for a while.
+    /// A sink did not answer a question, or not well: what that counts against backs off for a while.
     pub fn record_failure(
         &mut self,
         sink: &Sink,
@@ -480,6 +481,25 @@ impl Registry {
         now: SystemTime,
     ) -> Result<(), RegistryError> {
         self.store.write(Durability::Crash, |transaction| sink_health::failed(transaction, sink, error, now))
+    }
+
+    /// Why the sink is not asked for `action` with these settings now; none if it may be. A run's result (`is_result`) is
+    /// held up by results that failed, not by questions and announcements.
+    pub fn backing_off(
+        &mut self,
+        sink: &Sink,
+        action: Action,
+        settings: Settings,
+        is_result: bool,
+        now: SystemTime,
+    ) -> Result<Option<String>, RegistryError> {
+        self.store.read(|transaction| sink_health::backing_off(transaction, sink, (action, settings), is_result, now))
+    }
+
+    /// Gives up what is pending at the sink and forgets it, as one that was never meant. Returns how many groups that
+    /// concerns.
+    pub fn forget_sink(&mut self, sink: &Sink) -> Result<u64, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| replicas::forget_sink(transaction, sink))
     }
 
     /// What this host knows of one sink.

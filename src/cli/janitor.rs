@@ -162,6 +162,13 @@ pub struct FlushArgs {
         allow_hyphen_values = true)]
     pub interval: Option<Duration>,
 
+    /// Give up what is pending at this gateway or directory, and do nothing else
+    ///
+    /// For one that was mistyped or is gone for good: "jobmon flush" would try it for 30 days. Written as "jobmon status" and
+    /// "jobmon doctor" name it. Nothing is deleted there.
+    #[arg(long, value_name = "SINK", conflicts_with = "flush_loop")]
+    pub forget: Vec<String>,
+
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,

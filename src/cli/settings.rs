@@ -245,6 +245,13 @@ pub struct ReportArgs {
     #[command(flatten)]
     pub expected: ReportingAmountArgs,
 
+    /// Keep trying to deliver the result until --push-timeout is over [env: JOBMON_PUSH_RETRY]
+    ///
+    /// For containers that end with the job: a proxy or a gateway that comes up late still gets the result. Elsewhere what
+    /// could not be delivered at once is delivered later anyway.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub push_retry: Option<OsString>,
+
     /// Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]
     ///
     /// For jobs that never run again under this name, such as those of a CI pipeline. What an earlier run left is

@@ -8,11 +8,12 @@ use anyhow::Result;
 
 use super::session::{Session, driver};
 use crate::cli::janitor::FlushArgs;
-use crate::config::{self, Config};
+use crate::config::{self, Config, UsageError};
 use crate::delivery::{BackoffPolicy, Clients, Flushed, Reconciler};
 use crate::registry::{Action, PendingAction};
 use crate::run::metrics_file;
 use crate::sinks::{Driver, Sink};
+use crate::text::count;
 
 /// How long other processes may keep the registry busy.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,6 +26,9 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// Once, for a person or a timer, every gateway gets a try, whatever failed before. With `--loop` a gateway that failed is
 /// left alone until its backoff is over, what goes wrong is said when it is news, and only a signal ends it.
 pub fn run(args: &FlushArgs, config: &Config) -> Result<ExitCode> {
+    if !args.forget.is_empty() {
+        return forget(&args.forget, config);
+    }
     let driver = driver()?;
     let Some(interval) = args.interval else {
         let problems = round(config, &driver, BackoffPolicy::Ignore);
@@ -40,6 +44,27 @@ pub fn run(args: &FlushArgs, config: &Config) -> Result<ExitCode> {
         // A timer is made where its runtime is.
         driver.block_on(async { tokio::time::sleep(interval).await });
     }
+}
+
+/// Gives up what is pending at these sinks; 0, or 1 if the registry knows nothing of one.
+fn forget(sinks: &[String], config: &Config) -> Result<ExitCode> {
+    let mut session = Session::open_existing(config, REGISTRY_TIMEOUT)?;
+    let mut code = ExitCode::SUCCESS;
+    for name in sinks {
+        let sink = match Sink::from(name.clone()) {
+            Sink::Pushgateway(url) => config::Gateway::parse(&url).map_err(UsageError::new)?.sink(),
+            other => other,
+        };
+        let forgotten = session.as_mut().map_or(Ok(0), |session| session.registry.forget_sink(&sink))?;
+        match forgotten {
+            0 => {
+                tracing::error!("{sink}: nothing is pending there, and no group is meant for it");
+                code = ExitCode::FAILURE;
+            }
+            groups => tracing::info!("{sink}: given up for {}", count(groups as usize, "group")),
+        }
+    }
+    Ok(code)
 }
 
 /// Why a round did not settle everything.

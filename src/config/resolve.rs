@@ -382,6 +382,7 @@ impl Merge<'_> {
         Ok(Report {
             no_push: self.value(Setting::NoPush, parse::truth)?.unwrap_or_default(),
             textfile_dir: self.path(Setting::TextfileDir)?,
+            push_retry: self.value(Setting::PushRetry, parse::truth)?.unwrap_or_default(),
             ephemeral: self.value(Setting::Ephemeral, parse::truth)?.unwrap_or_default(),
             job_metrics: self.value(Setting::JobMetrics, parse::truth)?.unwrap_or_default(),
         })

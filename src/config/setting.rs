@@ -30,6 +30,7 @@ pub enum Setting {
     Insecure,
     NoPush,
     TextfileDir,
+    PushRetry,
     Ephemeral,
     JobMetrics,
     SuccessCodes,
@@ -214,7 +215,7 @@ pub static SPECS: [Spec; OTHERS.len() + Expectation::ALL.len()] = {
 };
 
 /// Every setting but what is expected as an amount.
-const OTHERS: [Spec; 43] = {
+const OTHERS: [Spec; 44] = {
     use Setting as S;
     [
         anywhere(S::Job, "job", "JOBMON_JOB"),
@@ -244,6 +245,7 @@ const OTHERS: [Spec; 43] = {
         anywhere(S::Insecure, "insecure", "JOBMON_INSECURE"),
         anywhere(S::NoPush, "no-push", "JOBMON_NO_PUSH"),
         anywhere(S::TextfileDir, "textfile-dir", "JOBMON_TEXTFILE_DIR"),
+        anywhere(S::PushRetry, "push-retry", "JOBMON_PUSH_RETRY"),
         anywhere(S::Ephemeral, "ephemeral", "JOBMON_EPHEMERAL"),
         anywhere(S::JobMetrics, "job-metrics", "JOBMON_JOB_METRICS"),
         anywhere(S::SuccessCodes, "success-codes", "JOBMON_SUCCESS_CODES"),

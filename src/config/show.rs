@@ -94,6 +94,7 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
         Setting::Insecure => one(connection.insecure.to_string()),
         Setting::NoPush => one(report.no_push.to_string()),
         Setting::TextfileDir => path(&report.textfile_dir),
+        Setting::PushRetry => one(report.push_retry.to_string()),
         Setting::Ephemeral => one(report.ephemeral.to_string()),
         Setting::JobMetrics => one(report.job_metrics.to_string()),
         Setting::SuccessCodes => codes(&config.result_codes.success),

@@ -1,10 +1,12 @@
 //! A client for each sink, built when it is first needed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
+use super::send::{Failure, badly_set, failure_of};
 use crate::config::{self, Config, Connection, Header, Secret, SecretSource};
 use crate::grouping::GroupingKey;
+use crate::registry::Settings;
 use crate::sinks::pushgateway::{Client, ClientCertificate, Credentials, Endpoint, GroupLookup, Tls};
 use crate::sinks::textfile::TextfileDir;
 use crate::sinks::{Sink, SinkClient};
@@ -17,12 +19,19 @@ pub struct Clients {
     gateways: Vec<config::Gateway>,
     connection: Connection,
     built: HashMap<String, Result<Client, String>>,
+    /// The gateways that have shown that they are Pushgateways.
+    proven: HashSet<String>,
 }
 
 impl Clients {
     /// Clients for the configured gateways, and for others that need nothing but a URL.
     pub fn new(config: &Config) -> Self {
-        Self { gateways: config.gateways.clone(), connection: config.connection.clone(), built: HashMap::new() }
+        Self {
+            gateways: config.gateways.clone(),
+            connection: config.connection.clone(),
+            built: HashMap::new(),
+            proven: HashSet::new(),
+        }
     }
 
     /// The client of a sink.
@@ -49,6 +58,30 @@ impl Clients {
             self.built.insert(url.to_owned(), client);
         }
         self.built.get(url).expect("inserted above if it was missing").as_ref().map_err(String::clone)
+    }
+
+    /// With what a gateway is spoken to, as the registry tells settings apart; the same for all sinks that are not spoken to.
+    pub fn settings(&mut self, sink: &Sink) -> Settings {
+        let client = sink.gateway_url().and_then(|url| self.gateway(url).ok());
+        Settings(client.map_or(0, Client::settings))
+    }
+
+    /// Whether a proxy stands between this host and the sink.
+    pub fn is_proxied(&mut self, sink: &Sink) -> bool {
+        sink.gateway_url().and_then(|url| self.gateway(url).ok()).is_some_and(Client::is_proxied)
+    }
+
+    /// It is known from earlier that the sink is what its name says.
+    pub fn is_known(&mut self, sink: &Sink) {
+        self.proven.extend(sink.gateway_url().map(str::to_owned));
+    }
+
+    /// Lets a gateway of which that is not known show that it is a Pushgateway, before anything is sent there.
+    pub async fn prove(&mut self, sink: &Sink, key: &GroupingKey, deadline: Instant) -> Result<(), Failure> {
+        let Some(url) = sink.gateway_url().filter(|url| !self.proven.contains(*url)) else { return Ok(()) };
+        self.gateway(url).map_err(badly_set)?.prove(key, deadline).await.map_err(|outage| failure_of(&outage))?;
+        self.proven.insert(url.to_owned());
+        Ok(())
     }
 
     /// Whether the sink holds the group, or does not say.

@@ -7,18 +7,22 @@ use super::clients::Clients;
 use super::families::Content;
 use super::group_lock;
 use super::route::Route;
-use super::send::{Delivery, Failure, fail_over, fair_share, judged, no_answer, pending, send};
+use super::send::{Cause, Delivery, Failure, fail_over, fair_share, judged, no_answer, pending, send};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus, RequestOutcome, StateDir,
+    Action, Against, Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus,
+    RequestOutcome, RetryableError, StateDir,
 };
 use crate::sinks::pushgateway::GroupLookup;
 
 /// Whether sinks that failed a moment ago are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackoffPolicy {
-    /// Not until their backoff is over: 200 jobs on a dead gateway do not each wait for it.
+    /// For what is worth less than a run's result, such as an announcement: not until their backoff is over, and where it
+    /// fails, results are sent all the same.
+    Announcement,
+    /// Not until their backoff is over, if it was a result that failed: 200 jobs on a dead gateway do not each wait for it.
     Respect,
     /// Each gets one try: a person asked for it.
     Ignore,
@@ -33,7 +37,7 @@ pub struct Reconciler<'a> {
     /// How long other processes may keep the registry busy, each time that it is needed.
     registry_timeout: Duration,
     /// Sinks that failed in the hands of this reconciler, and how.
-    failed: HashMap<Sink, Failure>,
+    failed: HashMap<(Sink, Action), Failure>,
     /// Sinks that took a state from this reconciler.
     served: HashSet<Sink>,
 }
@@ -53,6 +57,12 @@ impl<'a> Reconciler<'a> {
     ) -> Self {
         let (failed, served) = (HashMap::new(), HashSet::new());
         Self { dir, registry, clients, backoff, registry_timeout, failed, served }
+    }
+
+    /// From now on sinks that failed are tried as if they had not.
+    pub fn try_everything_again(&mut self) {
+        self.failed.clear();
+        self.backoff = BackoffPolicy::Ignore;
     }
 
     /// Brings every replica of the group up to date, or writes down why that was not possible, until `deadline`.
@@ -81,7 +91,7 @@ impl<'a> Reconciler<'a> {
         self.bring_up_to_date(status, deadline).await?;
         let Some(GroupStatus { group, replicas }) = self.registry(deadline).group(key)? else { return Ok(()) };
         for Replica { sink, delivered_seq, .. } in holders(&replicas, group.state.seq) {
-            if self.served.contains(sink) || self.backing_off(sink, deadline)?.is_some() {
+            if self.served.contains(sink) || self.backing_off(sink, Action::Push, deadline)?.is_some() {
                 continue;
             }
             let Ok(client) = self.clients.get(sink) else { continue };
@@ -89,11 +99,11 @@ impl<'a> Reconciler<'a> {
                 continue;
             }
             let content = Content::of_a_heartbeat(&group.state);
-            let sent = judged(client.write(key, &content, until_bookkeeping(deadline)).await);
+            let mut sent = judged(client.write(key, &content, until_bookkeeping(deadline)).await);
             if let Err(failure) = &sent {
                 tracing::info!("group {key}: {sink}: {failure}");
             }
-            self.finish_request(&group, sink, *delivered_seq, &sent, deadline);
+            self.finish_request(&group, sink, *delivered_seq, &mut sent, deadline);
         }
         Ok(())
     }
@@ -136,7 +146,7 @@ impl<'a> Reconciler<'a> {
         let mut at_home = None;
         let mut candidates = Vec::new();
         for candidate in std::iter::once(home).chain(stand_ins) {
-            match self.backing_off(candidate, deadline)? {
+            match self.backing_off(candidate, Action::Push, deadline)? {
                 None => candidates.push(candidate),
                 Some(failure) if candidate == home => at_home = Some(failure),
                 Some(_) => {}
@@ -168,6 +178,9 @@ impl<'a> Reconciler<'a> {
         // A replica that cannot be written down is not made.
         let begun = self.registry(deadline).begin_request(group.id, sink, SystemTime::now());
         let group = begun.map_err(|error| pending(&error.to_string()))?;
+        if self.registry(deadline).sink_health(sink).is_ok_and(|health| health.is_some_and(|health| health.is_proven)) {
+            self.clients.is_known(sink);
+        }
         let mut sent = Ok(());
         for _ in 0..requests {
             sent = send(self.clients, sink, &group.key, &group.state, until).await;
@@ -175,34 +188,56 @@ impl<'a> Reconciler<'a> {
                 break;
             }
         }
-        self.finish_request(&group, sink, group.state.seq, &sent, deadline);
+        self.finish_request(&group, sink, group.state.seq, &mut sent, deadline);
         sent
     }
 
     /// Writes down what became of the state `seq` at a sink. Where that is not possible, what was delivered stays pending
     /// and is sent once more, which does no harm.
-    fn finish_request(&mut self, group: &Group, sink: &Sink, seq: u64, sent: &Result<(), Failure>, deadline: Instant) {
+    fn finish_request(
+        &mut self,
+        group: &Group,
+        sink: &Sink,
+        seq: u64,
+        sent: &mut Result<(), Failure>,
+        deadline: Instant,
+    ) {
+        if let Err(failure) = sent {
+            self.note_failure(sink, Action::Push, failure);
+        }
         let outcome = match sent {
             Ok(()) | Err(Failure::WithoutJobMetrics(_)) => RequestOutcome::Delivered { seq },
             Err(Failure::Pending { error, .. }) => RequestOutcome::Failed(error.clone()),
             Err(Failure::Rejected(error)) => RequestOutcome::Rejected { seq, error: error.clone() },
         };
-        match sent {
-            Ok(()) | Err(Failure::WithoutJobMetrics(_)) => {
-                self.failed.remove(sink);
-                self.served.insert(sink.clone());
-            }
-            Err(failure) => self.note_failure(sink, failure),
+        if matches!(sent, Ok(()) | Err(Failure::WithoutJobMetrics(_))) {
+            self.failed.remove(&(sink.clone(), Action::Push));
+            self.served.insert(sink.clone());
         }
         if let Err(error) = self.registry(deadline).finish_request(group.id, sink, &outcome, SystemTime::now()) {
             tracing::debug!("group {}: {error}", group.key);
         }
     }
 
-    /// A sink that fails is not tried again by this reconciler; one that refuses a state for good has not failed.
-    pub(super) fn note_failure(&mut self, sink: &Sink, failure: &Failure) {
-        if matches!(failure, Failure::Pending { .. }) {
-            self.failed.insert(sink.clone(), failure.clone());
+    /// Decides what a failure counts against; what that is, is not tried again by this reconciler. One that refuses a state
+    /// for good has not failed.
+    pub(super) fn note_failure(&mut self, sink: &Sink, action: Action, failure: &mut Failure) {
+        let Failure::Pending { error, cause } = failure else { return };
+        error.against = match (*cause, sink) {
+            (Cause::Setup | Cause::Group, _) | (_, Sink::Textfile(_)) => Against::Group,
+            // Who goes another way, or shows something else, need not fail.
+            (Cause::Settings, _) => Against::Requests(action, self.clients.settings(sink)),
+            (Cause::Sink, _) if self.clients.is_proxied(sink) => Against::Requests(action, self.clients.settings(sink)),
+            (Cause::Sink, _) if self.backoff == BackoffPolicy::Announcement => Against::Questions,
+            (Cause::Sink, _) => Against::Sink,
+        };
+        let fails: &[Action] = match (error.against, *cause) {
+            (Against::Group, Cause::Group) => &[],
+            (Against::Sink | Against::Questions, _) | (_, Cause::Setup) => &[Action::Push, Action::Delete],
+            _ => &[action],
+        };
+        for action in fails {
+            self.failed.insert((sink.clone(), *action), failure.clone());
         }
     }
 
@@ -228,7 +263,7 @@ impl<'a> Reconciler<'a> {
 
     /// Whether the sink answers that it holds nothing of the group.
     async fn has_nothing_of(&mut self, group: &Group, sink: &Sink, deadline: Instant) -> Result<bool, RegistryError> {
-        if self.backing_off(sink, deadline)?.is_some() {
+        if self.backing_off(sink, Action::Push, deadline)?.is_some() {
             return Ok(false);
         }
         let Ok(client) = self.clients.get(sink) else { return Ok(false) };
@@ -237,27 +272,34 @@ impl<'a> Reconciler<'a> {
             Ok(GroupLookup::Held { .. }) => Ok(false),
             Err(error) => {
                 tracing::debug!("group {}: {sink} does not say whether it remembers it: {error}", group.key);
-                // One that does not answer a question will not take a state either.
-                if let Some(failure) = no_answer(&error) {
-                    self.finish_request(group, sink, 0, &Err(failure), deadline);
+                // It may take a state all the same, unless it asks for no further request.
+                if let Some(failure @ Failure::Pending { error: RetryableError { retry_after: Some(_), .. }, .. }) =
+                    no_answer(&error)
+                {
+                    self.finish_request(group, sink, 0, &mut Err(failure), deadline);
                 }
                 Ok(false)
             }
         }
     }
 
-    /// Why the sink is not tried now; none if it may be.
-    pub(super) fn backing_off(&mut self, sink: &Sink, deadline: Instant) -> Result<Option<Failure>, RegistryError> {
-        if let Some(failure) = self.failed.get(sink) {
+    /// Why `action` is not tried at the sink now; none if it may be.
+    pub(super) fn backing_off(
+        &mut self,
+        sink: &Sink,
+        action: Action,
+        deadline: Instant,
+    ) -> Result<Option<Failure>, RegistryError> {
+        if let Some(failure) = self.failed.get(&(sink.clone(), action)) {
             return Ok(Some(failure.clone()));
         }
         if self.backoff == BackoffPolicy::Ignore {
             return Ok(None);
         }
-        let health = self.registry(deadline).sink_health(sink)?;
-        let backing_off = health.filter(|health| health.is_backing_off(SystemTime::now()));
-        let reason = |error: Option<String>| format!("backing off after: {}", error.unwrap_or_default());
-        Ok(backing_off.map(|health| pending(&reason(health.last_error))))
+        let (settings, is_result) = (self.clients.settings(sink), self.backoff == BackoffPolicy::Respect);
+        let registry = self.registry(deadline);
+        let backing_off = registry.backing_off(sink, action, settings, is_result, SystemTime::now())?;
+        Ok(backing_off.map(|error| pending(&format!("backing off after: {error}"))))
     }
 
     /// The registry, which is not waited for longer than until `deadline`.

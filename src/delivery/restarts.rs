@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::reconciler::Reconciler;
 use super::send::{Failure, no_answer};
 use crate::destination::Sink;
-use crate::registry::{RegistryError, RestartCheck};
+use crate::registry::{Action, Against, RegistryError, RestartCheck};
 
 /// Gateways are asked when they were started once in so long by one host, however many jobs it runs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ impl Reconciler<'_> {
     /// Asks a sink when it was started, unless it is backing off. Of one that was restarted, all that it held and all that
     /// was deleted there is pending again.
     pub async fn check_for_restart(&mut self, sink: &Sink, deadline: Instant) -> Result<(), RegistryError> {
-        if self.backing_off(sink, deadline)?.is_some() {
+        if self.backing_off(sink, Action::Push, deadline)?.is_some() {
             return Ok(());
         }
         let Ok(client) = self.clients.get(sink) else { return Ok(()) };
@@ -64,19 +64,24 @@ impl Reconciler<'_> {
             }
             Err(error) => {
                 tracing::debug!("{sink} does not say when it was started: {error}");
-                if let Some(failure) = no_answer(&error) {
-                    self.record_failure(sink, &failure, deadline)?;
+                if let Some(mut failure) = no_answer(&error) {
+                    self.record_failure(sink, &mut failure, deadline)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// A sink did not answer a question: all processes leave it alone for a while, as after a push.
-    fn record_failure(&mut self, sink: &Sink, failure: &Failure, deadline: Instant) -> Result<(), RegistryError> {
-        self.note_failure(sink, failure);
+    /// A sink did not answer a question: all processes leave it alone for a while, but for a run's result.
+    fn record_failure(&mut self, sink: &Sink, failure: &mut Failure, deadline: Instant) -> Result<(), RegistryError> {
+        self.note_failure(sink, Action::Push, failure);
         match failure {
-            Failure::Pending { error, .. } => self.registry(deadline).record_failure(sink, error, SystemTime::now()),
+            Failure::Pending { error, .. } => {
+                if error.against == Against::Sink {
+                    error.against = Against::Questions;
+                }
+                self.registry(deadline).record_failure(sink, error, SystemTime::now())
+            }
             Failure::Rejected(_) | Failure::WithoutJobMetrics(_) => Ok(()),
         }
     }

@@ -28,13 +28,33 @@ pub enum Failure {
     Pending {
         /// What happened.
         error: RetryableError,
-        /// Time alone will not fix it.
-        needs_setting: bool,
+        /// Where.
+        cause: Cause,
     },
     /// Never: it was refused for good, in the sink's own words.
     Rejected(String),
     /// The state has arrived, but the job's own metrics were refused for good, likewise.
     WithoutJobMetrics(String),
+}
+
+/// Where it lies that an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The sink, or the way to it: time may help.
+    Sink,
+    /// What this host shows to the sink: nobody else need fail for it.
+    Settings,
+    /// This host's own files: the sink was not even asked.
+    Setup,
+    /// This group: the sink takes others.
+    Group,
+}
+
+impl Cause {
+    /// Time alone will not fix it, and it is worth a line where a person sees it.
+    pub fn needs_setting(self) -> bool {
+        matches!(self, Self::Settings | Self::Setup)
+    }
 }
 
 impl Delivery {
@@ -95,6 +115,7 @@ pub(super) async fn send(
     state: &GroupState,
     deadline: Instant,
 ) -> Result<(), Failure> {
+    clients.prove(sink, key, deadline).await?;
     let client = clients.get(sink).map_err(badly_set)?;
     let content = if client.is_known_empty(key) {
         // What remembers nothing of the group has nothing that could be lost.
@@ -129,19 +150,29 @@ pub(super) fn no_answer(error: &ReadError) -> Option<Failure> {
     }
 }
 
-fn failure_of(outage: &Outage) -> Failure {
+pub(super) fn failure_of(outage: &Outage) -> Failure {
     let Outage { reason, perhaps_applied, remedy, retry_after } = outage;
-    let error = RetryableError { reason: reason.clone(), abandoned: *perhaps_applied, retry_after: *retry_after };
-    Failure::Pending { error, needs_setting: *remedy == Remedy::Setting }
+    let error = RetryableError {
+        reason: reason.clone(),
+        abandoned: *perhaps_applied,
+        retry_after: *retry_after,
+        ..RetryableError::default()
+    };
+    let cause = match remedy {
+        Remedy::Time => Cause::Sink,
+        Remedy::Setting => Cause::Settings,
+        Remedy::State => Cause::Group,
+    };
+    Failure::Pending { error, cause }
 }
 
 pub(super) fn pending(reason: &str) -> Failure {
-    Failure::Pending { error: reason.into(), needs_setting: false }
+    Failure::Pending { error: reason.into(), cause: Cause::Sink }
 }
 
-/// A failure that a person has to fix.
+/// A failure of this host's own files, which a person has to fix.
 pub(super) fn badly_set(reason: String) -> Failure {
-    Failure::Pending { error: reason.as_str().into(), needs_setting: true }
+    Failure::Pending { error: reason.as_str().into(), cause: Cause::Setup }
 }
 
 /// Until when the next of so many things may take that are still to be done until `deadline`: a gateway that hangs must

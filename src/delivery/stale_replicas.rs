@@ -14,9 +14,10 @@ use super::send::{Delivery, Failure, badly_set, fair_share, judged, pending};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Desired, Group, GroupStatus, PendingAction, RegistryError, Replica, ReplicaStatus, RequestOutcome,
+    Action, Against, Desired, Group, GroupStatus, PendingAction, RegistryError, Replica, ReplicaStatus, RequestOutcome,
+    RetryableError,
 };
-use crate::sinks::pushgateway::GroupLookup;
+use crate::sinks::pushgateway::{GroupLookup, ReadError, Remedy};
 
 /// How long a reconciler waits for a gateway to confirm a deletion.
 const DELETION_TIME: Duration = Duration::from_secs(2);
@@ -34,8 +35,14 @@ impl Reconciler<'_> {
         if let Some(status) = self.registry(deadline).group(&pending.group.key)? {
             return self.bring_up_to_date(status, deadline).await;
         }
-        match self.backing_off(&pending.replica.sink, deadline)? {
-            Some(_) => Ok(Vec::new()),
+        match self.backing_off(&pending.replica.sink, Action::Delete, deadline)? {
+            // The turn of others has come.
+            Some(failure) => {
+                let (group, sink) = (pending.group.id, &pending.replica.sink);
+                let reason = pending.replica.last_error.clone().unwrap_or_else(|| failure.to_string());
+                self.registry(deadline).postpone(group, sink, &reason, SystemTime::now())?;
+                Ok(Vec::new())
+            }
             None => Ok(vec![self.delete(&pending.group, &pending.replica, deadline).await]),
         }
     }
@@ -57,7 +64,7 @@ impl Reconciler<'_> {
         let mut stale = Vec::new();
         for replica in replicas.iter().filter(|replica| replica.status(seq) == ReplicaStatus::Stale) {
             let is_due = !is_needed || replica.desired == Desired::Cleared;
-            if is_due && self.backing_off(&replica.sink, deadline)?.is_none() {
+            if is_due && self.backing_off(&replica.sink, Action::Delete, deadline)?.is_none() {
                 stale.push(replica);
             }
         }
@@ -112,7 +119,7 @@ impl Reconciler<'_> {
         deadline: Instant,
     ) -> Result<Option<(&'h Sink, Failure)>, RegistryError> {
         for home in homes {
-            if let Some(failure) = self.backing_off(home, deadline)? {
+            if let Some(failure) = self.backing_off(home, Action::Push, deadline)? {
                 return Ok(Some((home, failure)));
             }
         }
@@ -124,20 +131,21 @@ impl Reconciler<'_> {
     /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
     async fn delete(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Delivery {
         let sink = &replica.sink;
-        let result = match delete_at(self.clients, sink, &group.key, deadline).await {
+        let mut result = match delete_at(self.clients, sink, &group.key, deadline).await {
             Ok(()) if replica.abandoned => delete_at(self.clients, sink, &group.key, deadline).await,
             other => other,
         };
+        if let Err(failure) = &mut result {
+            self.note_failure(sink, Action::Delete, failure);
+        }
         let outcome = match &result {
             Ok(()) => RequestOutcome::Deleted,
             Err(Failure::Pending { error, .. }) => RequestOutcome::Failed(error.clone()),
             Err(Failure::Rejected(error) | Failure::WithoutJobMetrics(error)) => {
-                RequestOutcome::Failed(error.as_str().into())
+                let against = Against::Group;
+                RequestOutcome::Failed(RetryableError { against, ..error.as_str().into() })
             }
         };
-        if let Err(failure) = &result {
-            self.note_failure(sink, failure);
-        }
         // Not written down, the deletion is made once more.
         if let Err(error) = self.registry(deadline).finish_request(group.id, sink, &outcome, SystemTime::now()) {
             tracing::debug!("group {}: {error}", group.key);
@@ -162,6 +170,10 @@ pub(super) async fn delete_at(
             Ok(GroupLookup::Absent) => return Ok(()),
             Ok(_) if Instant::now() + pause < until => tokio::time::sleep(pause).await,
             Ok(_) => return Err(pending("accepted the deletion, and still has the group")),
+            Err(ReadError::Unavailable(outage)) if outage.remedy == Remedy::Setting => {
+                tracing::debug!("group {key}: {sink} lets nobody see whether it is deleted: {outage}");
+                return Ok(());
+            }
             Err(error) => return Err(pending(&error.to_string())),
         }
         pause *= 2;

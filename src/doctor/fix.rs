@@ -279,6 +279,7 @@ mod tests {
             warnings: Vec::new(),
             readiness: None,
             status: Some(Ok(status)),
+            proof: None,
             start_times: ["t2".to_owned()].into(),
             known_start_time: Some("t2".into()),
             scrape: None,

@@ -95,7 +95,7 @@ pub struct PendingAction {
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send the present state.
     Push,
@@ -121,7 +121,28 @@ pub struct RetryableError {
     pub abandoned: bool,
     /// How long it asks for no further request.
     pub retry_after: Option<Duration>,
+    /// What has to wait because of it.
+    pub against: Against,
 }
+
+/// What a failure counts against: what failed, and not everything near it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Against {
+    /// The sink does not answer, or refuses everybody: all of this host leave it alone.
+    #[default]
+    Sink,
+    /// The same, seen by a question or an announcement: a run's result is tried all the same.
+    Questions,
+    /// The sink refuses requests of this kind with these settings: credentials, a deletion that a proxy forbids.
+    Requests(Action, Settings),
+    /// Nothing else: it was not even asked (a file that cannot be read here), or refused this group only.
+    Group,
+}
+
+/// With which credentials, headers, certificates and proxy a sink is spoken to: two that differ are told apart, save for one in
+/// 65 536. So few bits, because a whole hash in a file would let passwords be guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings(pub u16);
 
 impl From<&str> for RetryableError {
     fn from(reason: &str) -> Self {
@@ -264,7 +285,8 @@ pub(super) fn finish(
                  WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, integer(*seq), time],
             )?;
-            sink_health::answered(transaction, sink, now)
+            sink_health::answered(transaction, sink, Action::Push, now)?;
+            sink_health::prove(transaction, sink, true)
         }
         RequestOutcome::Deleted => {
             // What is wanted there again by now is pending from the beginning.
@@ -275,7 +297,7 @@ pub(super) fn finish(
                  pending_since = iif(desired, ifnull(pending_since, ?3), NULL) WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, time],
             )?;
-            sink_health::answered(transaction, sink, now)
+            sink_health::answered(transaction, sink, Action::Delete, now)
         }
         RequestOutcome::Failed(error) => {
             sql::execute(
@@ -294,7 +316,8 @@ pub(super) fn finish(
                  pending_since) WHERE group_id = ?1 AND sink = ?2",
                 params![row.0, row.1, integer(*seq), time, error],
             )?;
-            sink_health::answered(transaction, sink, now)
+            sink_health::answered(transaction, sink, Action::Push, now)?;
+            sink_health::prove(transaction, sink, false)
         }
     }
 }
@@ -341,6 +364,13 @@ pub(super) fn abandon(transaction: &Transaction<'_>, group: GroupId) -> rusqlite
         [group.0],
     )?;
     Ok(())
+}
+
+/// Nobody will speak to the sink any more: what is pending there is given up. Returns how many groups that concerns.
+pub(super) fn forget_sink(transaction: &Transaction<'_>, sink: &Sink) -> rusqlite::Result<u64> {
+    let replicas = sql::execute(transaction, "DELETE FROM replicas WHERE sink = ?1", [sink])?;
+    sink_health::forget(transaction, sink)?;
+    Ok(replicas as u64)
 }
 
 /// The group was deleted at the sink on purpose: nothing is pending there until it runs again.
@@ -431,8 +461,8 @@ pub(super) fn all_replicas(connection: &Connection) -> rusqlite::Result<Vec<Repl
 pub(super) fn forget(transaction: &Transaction<'_>, oldest: SystemTime) -> rusqlite::Result<u64> {
     let replicas = sql::execute(
         transaction,
-        "DELETE FROM replicas WHERE NOT desired AND iif(may_exist, pending_since < ?1 AND EXISTS (SELECT 1 FROM sink_health \
-         WHERE sink_health.sink = replicas.sink AND failures > 0 AND ifnull(last_success, 0) < ?1), succeeded_at < ?1)",
+        "DELETE FROM replicas WHERE NOT desired AND iif(may_exist, pending_since < ?1 AND last_error IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM sink_health WHERE sink_health.sink = replicas.sink AND last_success >= ?1), succeeded_at < ?1)",
         [nanos_of(oldest)],
     )?;
     let groups = sql::execute(

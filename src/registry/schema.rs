@@ -62,9 +62,20 @@ const TABLES: &str = "
     CREATE TABLE sink_health (
         sink TEXT PRIMARY KEY,
         start_time TEXT,
+        proven INTEGER NOT NULL DEFAULT 0,    -- 1: it has shown that it is what its name says
+        result_failed INTEGER NOT NULL DEFAULT 0, -- 1: it backs off because of a run's result, and not of less
         backoff_until INTEGER,
         failures INTEGER NOT NULL,
         last_error TEXT, last_failure INTEGER, last_success INTEGER
+    ) STRICT, WITHOUT ROWID;
+
+    -- What a sink refuses to some, or of some kind, backs off for itself.
+    CREATE TABLE refusals (
+        sink TEXT NOT NULL,
+        action INTEGER NOT NULL,              -- 0: pushes, 1: deletions
+        settings INTEGER NOT NULL,            -- Settings
+        failures INTEGER NOT NULL, backoff_until INTEGER, last_error TEXT NOT NULL,
+        PRIMARY KEY (sink, action, settings)
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE notes (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::groups::{natural, optional_time};
-use super::replicas::{self, RetryableError};
+use super::replicas::{self, Action, Against, RetryableError, Settings};
 use super::sql;
 use crate::clock::nanos_of;
 use crate::destination::Sink;
@@ -27,14 +27,22 @@ pub struct SinkHealth {
     pub last_failure: Option<SystemTime>,
     /// When it last answered.
     pub last_success: Option<SystemTime>,
+    /// It has shown that it is what its name says, and has refused nothing since.
+    pub is_proven: bool,
+    /// It is backing off because a run's result failed there, and not only a question or an announcement.
+    pub result_failed: bool,
 }
 
 impl SinkHealth {
     /// Whether it is backing off at `now`. A time that lies farther ahead than any backoff reaches was written under
     /// another clock, and does not count.
     pub fn is_backing_off(&self, now: SystemTime) -> bool {
-        self.backoff_until.is_some_and(|until| until > now && crate::clock::since(now, until) <= LONGEST_BACKOFF)
+        lies_ahead(self.backoff_until, now)
     }
+}
+
+fn lies_ahead(until: Option<SystemTime>, now: SystemTime) -> bool {
+    until.is_some_and(|until| until > now && crate::clock::since(now, until) <= LONGEST_BACKOFF)
 }
 
 /// Whether a gateway is the one that we know.
@@ -60,27 +68,145 @@ pub fn backoff(failures: u64, jitter: f64) -> Duration {
     whole.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0).min(LONGEST_BACKOFF)
 }
 
-/// The gateway answered, be it with a refusal.
-pub(super) fn answered(transaction: &Transaction<'_>, sink: &Sink, now: SystemTime) -> rusqlite::Result<()> {
+/// The gateway answered a request of this kind, be it with a refusal of what was sent.
+pub(super) fn answered(
+    transaction: &Transaction<'_>,
+    sink: &Sink,
+    action: Action,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
     sql::execute(
         transaction,
         "INSERT INTO sink_health (sink, failures, last_success) VALUES (?1, 0, ?2) ON CONFLICT (sink) DO UPDATE SET \
-         failures = 0, backoff_until = NULL, last_error = NULL, last_success = ?2",
+         failures = 0, backoff_until = NULL, last_error = NULL, last_success = ?2, result_failed = 0",
         params![sink, nanos_of(now)],
+    )?;
+    sql::execute(
+        transaction,
+        "DELETE FROM refusals WHERE sink = ?1 AND action = ?2",
+        params![sink, number_of(action)],
     )?;
     Ok(())
 }
 
-/// The gateway did not answer, or not for good. It backs off for as long as it asks for, but no longer than for the
-/// longest backoff: what asks may be a proxy that knows less than the next attempt would.
+/// The gateway has shown that it is one, or has refused something, so that it has to show it again.
+pub(super) fn prove(transaction: &Transaction<'_>, sink: &Sink, is_proven: bool) -> rusqlite::Result<()> {
+    sql::execute(transaction, "UPDATE sink_health SET proven = ?2 WHERE sink = ?1", params![sink, is_proven])?;
+    Ok(())
+}
+
+/// Nothing is known of the sink any more.
+pub(super) fn forget(transaction: &Transaction<'_>, sink: &Sink) -> rusqlite::Result<()> {
+    sql::execute(transaction, "DELETE FROM sink_health WHERE sink = ?1", [sink])?;
+    sql::execute(transaction, "DELETE FROM refusals WHERE sink = ?1", [sink])?;
+    Ok(())
+}
+
+/// A request failed: what it counts against backs off.
 pub(super) fn failed(
     transaction: &Transaction<'_>,
     sink: &Sink,
     error: &RetryableError,
     now: SystemTime,
 ) -> rusqlite::Result<()> {
+    match error.against {
+        Against::Sink => does_not_answer(transaction, sink, error, true, now),
+        Against::Questions => does_not_answer(transaction, sink, error, false, now),
+        Against::Requests(action, settings) => refuses(transaction, sink, action, settings, error, now),
+        Against::Group => Ok(()),
+    }
+}
+
+fn refuses(
+    transaction: &Transaction<'_>,
+    sink: &Sink,
+    action: Action,
+    settings: Settings,
+    error: &RetryableError,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    let failures = refusal(transaction, sink, action, settings)?.map_or(0, |refusal| refusal.failures) + 1;
+    sql::execute(
+        transaction,
+        "INSERT INTO refusals (sink, action, settings, failures, backoff_until, last_error) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (sink, action, settings) DO UPDATE SET failures = ?4, backoff_until = ?5, last_error = ?6",
+        params![
+            sink,
+            number_of(action),
+            settings.0,
+            super::groups::integer(failures),
+            now.checked_add(backoff(failures, jitter(now))).map(nanos_of),
+            error.reason
+        ],
+    )?;
+    if action == Action::Push {
+        prove(transaction, sink, false)?;
+    }
+    Ok(())
+}
+
+/// A kind of request that is refused to those who have these settings.
+struct Refusal {
+    failures: u64,
+    backoff_until: Option<SystemTime>,
+    last_error: String,
+}
+
+fn refusal(
+    connection: &Connection,
+    sink: &Sink,
+    action: Action,
+    settings: Settings,
+) -> rusqlite::Result<Option<Refusal>> {
+    sql::query_row(
+        connection,
+        "SELECT failures, backoff_until, last_error FROM refusals WHERE sink = ?1 AND action = ?2 AND settings = ?3",
+        params![sink, number_of(action), settings.0],
+        |row| {
+            let failures = row.get(0).map(natural)?;
+            Ok(Refusal { failures, backoff_until: optional_time(row, 1)?, last_error: row.get(2)? })
+        },
+    )
+    .optional()
+}
+
+fn number_of(action: Action) -> u8 {
+    match action {
+        Action::Push => 0,
+        Action::Delete => 1,
+    }
+}
+
+/// Why requests of this kind with these settings are not tried at `now`; none if they may be. `is_result`: it is a run's
+/// result that is to be sent, which announcements and questions that failed do not hold up.
+pub(super) fn backing_off(
+    connection: &Connection,
+    sink: &Sink,
+    (action, settings): (Action, Settings),
+    is_result: bool,
+    now: SystemTime,
+) -> rusqlite::Result<Option<String>> {
+    let binds = |health: &SinkHealth| health.is_backing_off(now) && (health.result_failed || !is_result);
+    if let Some(health) = get(connection, sink)?.filter(binds) {
+        return Ok(Some(health.last_error.unwrap_or_default()));
+    }
+    let refusal = refusal(connection, sink, action, settings)?;
+    let refusal = refusal.filter(|refusal| lies_ahead(refusal.backoff_until, now));
+    Ok(refusal.map(|refusal| refusal.last_error))
+}
+
+/// The gateway did not answer, or not for good. It backs off for as long as it asks for, but no longer than for the
+/// longest backoff: what asks may be a proxy that knows less than the next attempt would.
+fn does_not_answer(
+    transaction: &Transaction<'_>,
+    sink: &Sink,
+    error: &RetryableError,
+    is_result: bool,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
     let known = get(transaction, sink)?;
     let asked = error.retry_after.unwrap_or_default().min(LONGEST_BACKOFF);
+    let was_result = known.as_ref().is_some_and(|gateway| gateway.is_backing_off(now) && gateway.result_failed);
     let (failures, until) = match known {
         // Asked by another process before it failed there: the same outage, which counts once.
         Some(gateway) if gateway.is_backing_off(now) => {
@@ -93,9 +219,17 @@ pub(super) fn failed(
     };
     sql::execute(
         transaction,
-        "INSERT INTO sink_health (sink, failures, backoff_until, last_error, last_failure) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (sink) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, last_failure = ?5",
-        params![sink, super::groups::integer(failures), until.map(nanos_of), error.reason, nanos_of(now)],
+        "INSERT INTO sink_health (sink, failures, backoff_until, last_error, last_failure, result_failed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (sink) DO UPDATE SET failures = ?2, backoff_until = ?3, last_error = ?4, \
+         last_failure = ?5, result_failed = ?6",
+        params![
+            sink,
+            super::groups::integer(failures),
+            until.map(nanos_of),
+            error.reason,
+            nanos_of(now),
+            was_result || is_result
+        ],
     )?;
     Ok(())
 }
@@ -115,8 +249,8 @@ pub(super) fn seen(
     };
     sql::execute(
         transaction,
-        "INSERT INTO sink_health (sink, failures, start_time) VALUES (?1, 0, ?2) \
-         ON CONFLICT (sink) DO UPDATE SET start_time = ?2",
+        "INSERT INTO sink_health (sink, failures, start_time, proven) VALUES (?1, 0, ?2, 1) \
+         ON CONFLICT (sink) DO UPDATE SET start_time = ?2, proven = 1",
         params![sink, start_time],
     )?;
     Ok(check)
@@ -132,8 +266,8 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SinkHealth>> 
     sql::query(connection, &format!("{SELECT} ORDER BY sink"), [], from_row)
 }
 
-const SELECT: &str =
-    "SELECT sink, start_time, backoff_until, failures, last_error, last_failure, last_success FROM sink_health";
+const SELECT: &str = "SELECT sink, start_time, backoff_until, failures, last_error, last_failure, last_success, proven, result_failed \
+     FROM sink_health";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<SinkHealth> {
     Ok(SinkHealth {
@@ -144,6 +278,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<SinkHealth> {
         last_error: row.get(4)?,
         last_failure: optional_time(row, 5)?,
         last_success: optional_time(row, 6)?,
+        is_proven: row.get(7)?,
+        result_failed: row.get(8)?,
     })
 }
 

@@ -97,7 +97,8 @@ fn with_reconciler<T>(
     let driver = Driver::new().inspect_err(|error| tracing::debug!("no event loop: {error}")).ok()?;
     let mut clients = Clients::new(run.config);
     let deadline = Instant::now() + run.config.push_timeout;
-    let mut reconciler = Reconciler::new(state, &mut registry, &mut clients, BackoffPolicy::Respect, REGISTRY_PATIENCE);
+    let mut reconciler =
+        Reconciler::new(state, &mut registry, &mut clients, BackoffPolicy::Announcement, REGISTRY_PATIENCE);
     let work = work(&mut reconciler, deadline);
     match driver.block_on(async { tokio::time::timeout_at(deadline.into(), work).await }) {
         Ok(done) => done.map_err(failed).ok(),

@@ -12,7 +12,7 @@ use super::reporter::{self, Reporter};
 use super::{Run, metrics_file, name, settings};
 use crate::declaration;
 use crate::delivery::stateless::{self, StatelessReport};
-use crate::delivery::{BackoffPolicy, Clients, Delivery, Failure, Reconciler};
+use crate::delivery::{BackoffPolicy, Cause, Clients, Delivery, Failure, Reconciler};
 use crate::record::{Outcome, RunRecord};
 use crate::registry::{GroupState, Registry, RegistryError, RunStart, StateDir, journal};
 use crate::sinks::Driver;
@@ -26,6 +26,9 @@ const LEFTOVERS_OF_A_RUN: usize = 256;
 const TIME_FOR_LEFTOVERS: Duration = Duration::from_millis(200);
 /// How long retention may take at the end of a run.
 const RETENTION_TIME: Duration = Duration::from_millis(5);
+
+/// How long to wait before a delivery is tried again that there is still time for (`--push-retry`).
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Where a run's result is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +136,11 @@ impl Reporter<'_> {
                     let work = async {
                         // Which are due is seen from their last answer, so before the next one.
                         let due = reconciler.due_restart_checks(&route.gateways, deadline)?;
-                        let deliveries = reconciler.deliver(key, deadline).await?;
+                        let mut deliveries = reconciler.deliver(key, deadline).await?;
+                        while run.config.report.push_retry && pause_before_retry(&deliveries, deadline).await {
+                            reconciler.try_everything_again();
+                            deliveries = reconciler.deliver(key, deadline).await?;
+                        }
                         if deliveries.iter().all(Delivery::is_held) {
                             for url in due {
                                 reconciler.check_for_restart(url, deadline).await?;
@@ -163,7 +170,13 @@ impl Reporter<'_> {
                 let homes = declaration.sinks.as_deref().unwrap_or_default();
                 let is_spooled = kept == Kept::Journal;
                 let report = StatelessReport { key, state: &state, homes, route, is_spooled };
-                let work = async { Ok(stateless::deliver(&mut clients, dir, report, deadline).await) };
+                let work = async {
+                    let mut deliveries = stateless::deliver(&mut clients, dir, report, deadline).await;
+                    while run.config.report.push_retry && pause_before_retry(&deliveries, deadline).await {
+                        deliveries = stateless::deliver(&mut clients, dir, report, deadline).await;
+                    }
+                    Ok(deliveries)
+                };
                 until_stopped(&driver, listener, deadline, work)
             }
         };
@@ -176,6 +189,20 @@ impl Reporter<'_> {
             None => tracing::info!("delivery timed out and will be retried"),
         }
     }
+}
+
+/// Waits for a moment where something was not delivered that another attempt may deliver; false where there is none, or no time
+/// for it.
+async fn pause_before_retry(deliveries: &[Delivery], deadline: Instant) -> bool {
+    let may_help = |delivery: &Delivery| {
+        matches!(&delivery.result, Err(Failure::Pending { cause: Cause::Sink, .. })) && !delivery.is_held()
+    };
+    let retry_at = Instant::now() + RETRY_INTERVAL;
+    if !deliveries.iter().any(may_help) || retry_at >= deadline {
+        return false;
+    }
+    tokio::time::sleep_until(retry_at.into()).await;
+    true
 }
 
 /// Keeps the result of a run whose reporter could not: in its journal file, for the next jobmon.
@@ -315,8 +342,8 @@ fn say_what_became(delivery: &Delivery) {
     let sink = &delivery.sink;
     match &delivery.result {
         Ok(()) => tracing::debug!("delivered to {sink}"),
-        Err(failure @ Failure::Pending { needs_setting: true, .. }) => tracing::warn!("{sink}: {failure}"),
-        Err(failure @ Failure::Pending { needs_setting: false, .. }) => tracing::info!("{sink}: {failure}"),
+        Err(failure @ Failure::Pending { cause, .. }) if cause.needs_setting() => tracing::warn!("{sink}: {failure}"),
+        Err(failure @ Failure::Pending { .. }) => tracing::info!("{sink}: {failure}"),
         Err(Failure::Rejected(answer)) => tracing::error!("{sink}: {answer}"),
         Err(failure @ Failure::WithoutJobMetrics(_)) => tracing::error!("{sink}: {failure}"),
     }

@@ -8,6 +8,8 @@
 //! No text that comes from here holds a secret or the server's URL: whoever shows it names the server himself.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +22,7 @@ use reqwest::header::{
 
 use super::pushgateway::answer::{self, Outage, Remedy, Reply, describe_body, http_date, retry_after};
 use crate::config::{self, Secret};
+use crate::grouping::stable_hash;
 
 mod body;
 mod failure;
@@ -79,6 +82,7 @@ pub struct HttpClient {
     /// Texts that must not show up in a quotation, should a server send our own headers back.
     secrets: Vec<String>,
     proxied: bool,
+    settings: u16,
     /// There was an answer, so that the next request may go over a connection that was kept.
     has_answered: AtomicBool,
 }
@@ -113,6 +117,7 @@ impl HttpClient {
         let base = url::base(endpoint.address.url())?;
         let mut secrets = Vec::new();
         let headers = headers(endpoint, &mut secrets)?;
+        let settings = fingerprint(&headers, &endpoint.tls);
         let tls = if base.scheme() == "https" { tls::for_https(&endpoint.tls)? } else { tls::for_http() };
         let loopback = url::is_loopback(&base);
         let builder = reqwest::Client::builder()
@@ -128,7 +133,23 @@ impl HttpClient {
         let http =
             builder.build().map_err(|error| SetupError::new(format!("no HTTP client: {}", error.without_url())))?;
         let proxied = !loopback && environment_names_a_proxy();
-        Ok(Self { base, http, secrets, proxied, has_answered: AtomicBool::new(false) })
+        Ok(Self { base, http, secrets, proxied, settings, has_answered: AtomicBool::new(false) })
+    }
+
+    /// A few bits of what this client shows to the server and goes through: another client of the same server with other bits
+    /// may be answered differently.
+    pub fn settings(&self) -> u16 {
+        self.settings
+    }
+
+    /// Whether the environment names a proxy on the way, so that no answer may be the proxy's fault.
+    pub fn is_proxied(&self) -> bool {
+        self.proxied
+    }
+
+    /// What the server is by its path if it is not the right one, and what to do instead; empty where the path does not say.
+    pub(super) fn stranger(&self) -> &'static str {
+        url::stranger(&self.base)
     }
 
     /// `GET path?query` of whatever server this is; an answer of more than `most` bytes is cut.
@@ -425,6 +446,30 @@ fn headers(endpoint: &Endpoint, secrets: &mut Vec<String>) -> Result<HeaderMap, 
     Ok(headers)
 }
 
+/// See [`HttpClient::settings`].
+fn fingerprint(headers: &HeaderMap, tls: &Tls) -> u16 {
+    let mut shown = Vec::new();
+    for (name, value) in headers {
+        shown.extend_from_slice(name.as_str().as_bytes());
+        shown.extend_from_slice(value.as_bytes());
+    }
+    for file in tls.files() {
+        shown.extend_from_slice(file.as_os_str().as_bytes());
+        if let Ok(metadata) = file.metadata() {
+            shown.extend_from_slice(&metadata.len().to_le_bytes());
+            shown.extend_from_slice(&metadata.mtime_nsec().to_le_bytes());
+            shown.extend_from_slice(&metadata.mtime().to_le_bytes());
+        }
+    }
+    shown.push(u8::from(tls.insecure));
+    for name in PROXY_VARIABLES.iter().chain(&["NO_PROXY", "no_proxy"]) {
+        shown.extend_from_slice(std::env::var_os(name).unwrap_or_default().as_bytes());
+        shown.push(0);
+    }
+    let [.., high, low] = stable_hash(&shown).to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
+
 fn sensitive(value: &Secret, secrets: &mut Vec<String>) -> Option<HeaderValue> {
     let mut header =
         HeaderValue::from_str(value.expose()).or_else(|_| HeaderValue::from_bytes(value.expose().as_bytes())).ok()?;
@@ -440,10 +485,10 @@ fn remember(secrets: &mut Vec<String>, secret: &str) {
     }
 }
 
+const PROXY_VARIABLES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
 fn environment_names_a_proxy() -> bool {
-    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    PROXY_VARIABLES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 impl SetupError {

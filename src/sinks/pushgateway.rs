@@ -19,7 +19,7 @@ use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 
-use super::http::{Fetched, HttpClient, Incoming};
+use super::http::{Fetched, HttpClient, Incoming, Loss, Received};
 use super::{Content, Write};
 use crate::grouping::GroupingKey;
 
@@ -78,10 +78,62 @@ pub struct Client {
 
 /// The longest URL that is sent; the HTTP library ends at 65 534 bytes.
 const MAX_URL: usize = 65_000;
+/// No exposition in any format: a Pushgateway answers 400 before it looks at the group.
+const NO_EXPOSITION: &[u8] = b"?\n";
+
 impl Client {
     /// A client of `gateway`, as [`HttpClient::new`] makes it.
     pub fn new(gateway: &Endpoint) -> Result<Self, SetupError> {
         Ok(Self { http: HttpClient::new(gateway)? })
+    }
+
+    /// A few bits of what this client shows to the gateway and goes through: another client of the same gateway with other bits
+    /// may be answered differently.
+    pub fn settings(&self) -> u16 {
+        self.http.settings()
+    }
+
+    /// Whether the environment names a proxy on the way, so that no answer may be the proxy's fault.
+    pub fn is_proxied(&self) -> bool {
+        self.http.is_proxied()
+    }
+
+    /// Has it shown that it is a Pushgateway: by its status, or, where nobody may read that, by refusing for the group `key`
+    /// what every Pushgateway refuses and keeps no trace of.
+    ///
+    /// A status of success alone shows nothing: some servers say yes to everything, and alerts are blind behind them.
+    ///
+    /// # Errors
+    /// No answer, or [`Remedy::Setting`] where it is something else.
+    pub async fn prove(&self, key: &GroupingKey, deadline: Instant) -> Result<(), Outage> {
+        match self.status(deadline).await {
+            Ok(_) => Ok(()),
+            Err(ReadError::Unavailable(outage)) if outage.remedy == Remedy::Time => Err(outage),
+            Err(_) => self.prove_by_refusal(&RawKey::from(key), deadline).await,
+        }
+    }
+
+    async fn prove_by_refusal(&self, key: &RawKey, deadline: Instant) -> Result<(), Outage> {
+        let path = path::group_path(key);
+        let received = match self.exchange(Method::Post, &path, Bytes::from_static(NO_EXPOSITION), deadline).await {
+            Ok(received) => received,
+            // No trace is kept of it, so it is not carried out late either.
+            Err(loss) => return Err(Outage { perhaps_applied: false, ..loss.outage }),
+        };
+        let not_one = |what: String| Outage {
+            reason: format!("{what}: not a Pushgateway, check the URL{}", self.http.stranger()),
+            perhaps_applied: false,
+            remedy: Remedy::Setting,
+            retry_after: None,
+        };
+        let question = Question { method: Method::Post, key, families: &BTreeSet::new() };
+        match classify(&question, &received.reply()) {
+            Answer::Rejected(_) if answer::is_parsers_refusal(&received.body) => Ok(()),
+            Answer::Delivered { .. } => Err(not_one(format!("{} to what no Pushgateway takes", received.status))),
+            Answer::Rejected(_) => Err(not_one(format!("refused with {}", received.status))),
+            Answer::Unavailable(outage) => Err(outage),
+            Answer::Poisoned(_) => Ok(()),
+        }
     }
 
     /// Writes a group; where that is refused for good, removes the empty group that it may have left behind.
@@ -281,13 +333,7 @@ impl Client {
         let families = family_names(&exposition);
         let question = Question { method, key, families: &families };
         let begun = Instant::now();
-        let http_method = match method {
-            Method::Put => reqwest::Method::PUT,
-            Method::Post => reqwest::Method::POST,
-            Method::Delete => reqwest::Method::DELETE,
-        };
-        let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4")];
-        let (answer, hung_up) = match self.http.exchange(http_method, &path, &headers, body, deadline).await {
+        let (answer, hung_up) = match self.exchange(method, &path, body, deadline).await {
             // What a proxy says of a gateway that hung up on it.
             Ok(received) => (classify(&question, &received.reply()), received.status == 502),
             Err(loss) => (Answer::Unavailable(loss.outage), loss.hung_up),
@@ -295,7 +341,7 @@ impl Client {
         match answer {
             Answer::Rejected(rejection) if rejection.may_leave_ghost() => self.second_look(rejection, deadline).await,
             Answer::Unavailable(outage) if hung_up && method != Method::Delete => {
-                self.was_refused(key, &exposition, begun, deadline).await.unwrap_or(Answer::Unavailable(outage))
+                self.after_a_hang_up(outage, key, &exposition, begun, deadline).await
             }
             answer => answer,
         }
@@ -311,8 +357,16 @@ impl Client {
     }
 
     /// What became of a push, sent at `begun`, on which the gateway hung up: a refusal is noted in the group (see
-    /// [`Refusal::HungUp`]). None where it is not, or cannot be seen.
-    async fn was_refused(&self, key: &RawKey, body: &[u8], begun: Instant, deadline: Instant) -> Option<Answer> {
+    /// [`Refusal::HungUp`]). Where nobody may see that, and the gateway answers others, it is at least this group's trouble
+    /// alone.
+    async fn after_a_hang_up(
+        &self,
+        outage: Outage,
+        key: &RawKey,
+        body: &[u8],
+        begun: Instant,
+        deadline: Instant,
+    ) -> Answer {
         let mut failed_at = None;
         let listed = self.groups(&[], deadline, |group| {
             if group.last_push_failed && group.candidate_keys().contains(key) {
@@ -320,16 +374,33 @@ impl Client {
             }
         });
         // All by the gateway's clock, which tells whole seconds.
-        let now = listed.await.ok()?.unwrap_or_else(SystemTime::now).duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        if now.as_secs_f64() - failed_at? > begun.elapsed().as_secs_f64() + 1.0 {
-            return None;
+        let now = match listed.await {
+            Ok(date) => date.unwrap_or_else(SystemTime::now).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            Err(_) if self.prove_by_refusal(key, deadline).await.is_ok() => {
+                return Answer::Unavailable(Outage { remedy: Remedy::State, ..outage });
+            }
+            Err(_) => return Answer::Unavailable(outage),
+        };
+        let age = failed_at.map(|failed_at| now.as_secs_f64() - failed_at);
+        if age.is_none_or(|age| age > begun.elapsed().as_secs_f64() + 1.0) {
+            return Answer::Unavailable(outage);
         }
         let mut types = TypeCheck::of(body);
         let scraped = self.scrape_into(deadline, |piece| types.feed(piece)).await;
-        Some(match scraped {
+        match scraped {
             Err(ReadError::Poisoned(poison)) => Answer::Poisoned(poison),
             _ => Answer::Rejected(Rejection::without_words(&types.contradictions)),
-        })
+        }
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Loss> {
+        let method = match method {
+            Method::Put => reqwest::Method::PUT,
+            Method::Post => reqwest::Method::POST,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4")];
+        self.http.exchange(method, path, &headers, body, deadline).await
     }
 }
 

@@ -13,6 +13,7 @@
 mod hard_lines;
 mod harness;
 
+mod attempts_of_different_worth;
 mod auth;
 mod capture;
 mod ci;
@@ -86,3 +87,5 @@ mod terminal;
 mod textfile;
 mod usage;
 mod waiting;
+mod what_a_failure_counts_against;
+mod yes_to_everything;

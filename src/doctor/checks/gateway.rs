@@ -26,6 +26,8 @@ pub struct ObservedGateway {
     pub readiness: Option<Result<(Readiness, SystemTime), Outage>>,
     /// Whether it is a Pushgateway, and how it is set up.
     pub status: Option<Result<GatewayStatus, ReadError>>,
+    /// Whether it has shown by refusing a push that it is a Pushgateway; asked where nobody may read its status.
+    pub proof: Option<Result<(), Outage>>,
     /// The start times of several answers over connections of their own.
     pub start_times: BTreeSet<String>,
     /// The start time that this host knew it by.
@@ -81,8 +83,10 @@ pub fn findings(gateway: &ObservedGateway) -> Vec<Finding> {
         return found;
     }
     let Some(readiness) = &gateway.readiness else { return found };
+    let only_takes_pushes = matches!(gateway.proof, Some(Ok(())));
     let first = match readiness {
         Err(outage) => reachable(&place, Err(&outage.reason)),
+        Ok(_) if only_takes_pushes => reachable(&place, Ok(())),
         Ok((readiness, _)) if matches!(readiness.status, 401 | 403 | 407) => unauthorised(&place, readiness.status),
         Ok((readiness, _)) => reachable(&place, answers(readiness).as_deref().map_or(Ok(()), Err)),
     };
@@ -96,11 +100,26 @@ pub fn findings(gateway: &ObservedGateway) -> Vec<Finding> {
     if !goes_on {
         return found;
     }
+    if only_takes_pushes {
+        found.push(place.fine("pushgateway", "takes pushes as a Pushgateway does"));
+        found.push(place.warning(
+            "samples",
+            "lets this host push and not read",
+            "let this host read /metrics and /api/v1 there: without, a new group's past is not known, and nothing can be cleared",
+        ));
+        return found;
+    }
     match &gateway.status {
         Some(Ok(status)) => found.extend(setup(&place, gateway, status)),
         Some(Err(error)) => found.push(place.broken(
             "pushgateway",
-            format!("does not answer as a Pushgateway (1.2 or later) does: {error}"),
+            format!(
+                "does not answer as a Pushgateway (1.2 or later) does: {}",
+                match &gateway.proof {
+                    Some(Err(outage)) => &outage.reason as &dyn std::fmt::Display,
+                    _ => error,
+                }
+            ),
             "name the gateway's own URL, with the path under which a proxy serves it",
         )),
         None => {}
@@ -299,6 +318,7 @@ mod tests {
             warnings: Vec::new(),
             readiness: Some(Ok((Readiness { status: 200, date: Some(at(0)), words: "\"OK\"".into() }, at(1)))),
             status: Some(Ok(status(&[]))),
+            proof: None,
             start_times: ["t1".to_owned()].into(),
             known_start_time: Some("t1".into()),
             scrape: Some(Ok(())),
@@ -347,6 +367,16 @@ mod tests {
             (gateway.scrape, gateway.held) = (None, None);
         };
         check(foreign, &[("pushgateway", Broken, "does not answer as a Pushgateway")]);
+        let stranger = |gateway: &mut ObservedGateway| {
+            foreign(gateway);
+            gateway.proof = Some(Err(outage("204 to what no Pushgateway takes")));
+        };
+        check(stranger, &[("pushgateway", Broken, "204 to what no Pushgateway takes")]);
+        let only_pushes = |gateway: &mut ObservedGateway| {
+            answer(403)(gateway);
+            gateway.proof = Some(Ok(()));
+        };
+        check(only_pushes, &[("samples", Warning, "lets this host push and not read")]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::delivery::Clients;
 use crate::doctor::OwnGroup;
 use crate::doctor::checks::gateway::{HeldGroups, ObservedGateway};
+use crate::grouping::{GroupingKey, LabelValue};
 use crate::janitor::reading::{Reading, read};
 use crate::sinks::pushgateway::{self, Client, RawKey};
 
@@ -30,6 +31,7 @@ pub(super) async fn collect(
         warnings: Vec::new(),
         readiness: None,
         status: None,
+        proof: None,
         start_times: BTreeSet::new(),
         known_start_time: known_start_time.cloned(),
         scrape: None,
@@ -53,8 +55,13 @@ async fn ask(seen: &mut ObservedGateway, setup: &pushgateway::Endpoint, client: 
     let readiness = client.readiness(soon()).await.map(|readiness| (readiness, SystemTime::now()));
     let goes_on =
         readiness.as_ref().is_ok_and(|(readiness, _)| !matches!(readiness.status, 401 | 403 | 407 | 500 | 502..=504));
+    let may_only_push = readiness.as_ref().is_ok_and(|(readiness, _)| matches!(readiness.status, 401 | 403 | 405));
     seen.readiness = Some(readiness);
-    if !goes_on {
+    let nobody = GroupingKey::new(LabelValue::new("jobmon").expect("not empty"), []);
+    if may_only_push {
+        seen.proof = Some(client.prove(&nobody, soon()).await);
+    }
+    if !goes_on || matches!(seen.proof, Some(Ok(()))) {
         return;
     }
     let status = client.status(soon()).await;
@@ -62,6 +69,7 @@ async fn ask(seen: &mut ObservedGateway, setup: &pushgateway::Endpoint, client: 
     seen.start_times.extend(status.as_ref().ok().map(|status| status.start_time.clone()));
     seen.status = Some(status);
     if !is_pushgateway {
+        seen.proof = Some(client.prove(&nobody, soon()).await);
         return;
     }
     for _ in 1..ASKED {

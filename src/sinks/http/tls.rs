@@ -31,6 +31,14 @@ pub struct Tls {
     pub insecure: bool,
 }
 
+impl Tls {
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let client = self.client_certificate.iter().flat_map(|files| [&files.certificate, &files.key]);
+        self.ca_file.iter().chain(client).map(PathBuf::as_path)
+    }
+}
+
 /// A client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {

@@ -24,6 +24,19 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// What a server of another kind is by its path, and what to do instead; empty where the path does not say.
+pub fn stranger(base: &Url) -> &'static str {
+    let path = base.path();
+    if path.contains("/api/v1/import") {
+        " (this is the path by which VictoriaMetrics takes samples: alerts do not see them for longer than five minutes; run \
+         a Pushgateway and let VictoriaMetrics scrape it)"
+    } else if path.contains("/api/v1/write") || path.contains("/api/v1/push") {
+        " (this is a path for remote write, which is another protocol)"
+    } else {
+        ""
+    }
+}
+
 /// The URL of `path` (which starts with `/`) below `base`.
 ///
 /// `None` if the result is not what was asked for, because the URL library changed the path or refused it.

@@ -249,6 +249,11 @@ fn client_certificate_trouble(body: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Whether the text is that of a Pushgateway's parser, which could not make sense of a body.
+pub fn is_parsers_refusal(body: &[u8]) -> bool {
+    body.starts_with(b"text format parsing error")
+}
+
 /// What a scrape's 500 says about a disabled gateway, if that is what it is.
 pub fn poison_of_scrape(reply: &Reply<'_>) -> Option<Poison> {
     let complaints = if reply.status == 500 { complaint::read(reply.body) } else { Vec::new() };

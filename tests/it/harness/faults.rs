@@ -40,6 +40,8 @@ pub enum Behaviour {
     Drip(Vec<u8>, Duration),
     /// The request is read and answered with this head and a body without end.
     Endless(Vec<u8>),
+    /// The connection is passed on to the server at this address.
+    Forward(String),
 }
 
 /// A request as it came.
@@ -157,6 +159,7 @@ impl Shared {
         match behaviour {
             Behaviour::HangAfterAccept => return self.hang(),
             Behaviour::ResetAfterAccept => return reset(stream),
+            Behaviour::Forward(address) => return forward(&stream, &address),
             Behaviour::Bytes(bytes) => {
                 let _ = stream.write_all(&bytes);
                 return close(stream);
@@ -250,6 +253,19 @@ fn read_some(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
     let count = stream.read(&mut buffer).ok().filter(|count| *count > 0)?;
     bytes.extend_from_slice(&buffer[..count]);
     Some(())
+}
+
+/// Passes on what comes, in both directions, until both have ended.
+fn forward(stream: &TcpStream, address: &str) {
+    let Ok(upstream) = TcpStream::connect(address) else { return };
+    let copy = |mut from: &TcpStream, mut to: &TcpStream| {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| copy(&upstream, stream));
+        copy(stream, &upstream);
+    });
 }
 
 /// Ends the connection in order, after the peer has read everything.
