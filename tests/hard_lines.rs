@@ -1,6 +1,6 @@
 //! Lines of crontabs that are hard to wrap, for every daemon that runs them as they were and wrapped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -216,14 +216,28 @@ pub fn questions() -> Vec<String> {
     lines
 }
 
-/// Writes each line into a file of its own, named by its number, and says of each whether the daemon takes it, as jobmon
-/// reads it.
-pub fn write_questions(directory: &Path, daemon: Daemon) -> BTreeMap<String, (String, bool)> {
-    let of_line = |(number, line): (usize, String)| {
-        let (name, text) = (format!("{number:03}"), format!("{line}\n"));
-        fs::write(directory.join(&name), &text).unwrap();
-        let crontab = Crontab::parse(text.into_bytes(), daemon, Layout::User);
-        (name, (line, !crontab.lines.iter().any(|line| matches!(line.kind, Kind::Bad(_)))))
+/// Writes each line into a file of its own, named by its number.
+pub fn write_questions(directory: &Path) {
+    for (number, line) in questions().iter().enumerate() {
+        fs::write(directory.join(format!("{number:03}")), format!("{line}\n")).unwrap();
+    }
+}
+
+/// The names of the files that the daemon's own check accepted are those that jobmon's parser accepts.
+#[track_caller]
+pub fn assert_agrees(daemon: Daemon, accepted: &str) {
+    let accepted: BTreeSet<&str> = accepted.lines().collect();
+    let questions = questions();
+    let is_good = |line: &String| {
+        let crontab = Crontab::parse(format!("{line}\n").into_bytes(), daemon, Layout::User);
+        !crontab.lines.iter().any(|line| matches!(line.kind, Kind::Bad(_)))
     };
-    questions().into_iter().enumerate().map(of_line).collect()
+    let differ = questions
+        .iter()
+        .enumerate()
+        .filter(|(number, line)| is_good(line) != accepted.contains(format!("{number:03}").as_str()));
+    let differ: Vec<String> = differ.map(|(_, line)| format!("{line:?}: jobmon takes it: {}", is_good(line))).collect();
+    assert!(differ.is_empty(), "{daemon}, {} of {}:\n{}", differ.len(), questions.len(), differ.join("\n"));
+    let good = questions.iter().filter(|line| is_good(line)).count();
+    assert!(good > 100 && good < questions.len() - 100, "{good} are good");
 }

@@ -63,9 +63,9 @@ pub struct Job {
     pub when: When,
     /// The user, in a crontab of the system.
     pub user: Option<Range<usize>>,
-    /// The command, up to the first `%` that counts.
+    /// The command, up to the first `%` that counts, or up to what the daemon takes for a comment.
     pub command: Range<usize>,
-    /// What follows from that `%` on: standard input.
+    /// What follows from there on: standard input, or the comment.
     pub input: Range<usize>,
     /// Where the daemon begins to count the length of the command.
     counted_from: usize,
@@ -245,7 +245,7 @@ impl Crontab {
         if self.daemon == Daemon::Busybox && self.text[range.clone()].ends_with(b"\\") {
             return Err("goes on in the next line, which jobmon does not follow".to_owned());
         }
-        let input = at + percent(self.daemon, &self.text[at..range.end]);
+        let input = at + end_of_command(self.daemon, &self.text[at..range.end]);
         Ok(Job { schedule, when, user, command: at..input, input: input..range.end, counted_from })
     }
 }
@@ -257,8 +257,12 @@ fn daemon_wants_line_feed(daemon: Daemon) -> bool {
     matches!(daemon, Daemon::Debian | Daemon::Cronie)
 }
 
-/// Where standard input begins: at the first `%` without a backslash in front, or at the end.
-pub(super) fn percent(daemon: Daemon, command: &[u8]) -> usize {
+/// Where standard input begins, at the first `%` without a backslash in front; or, in busybox, a comment, at the first `#`,
+/// quoted or not.
+fn end_of_command(daemon: Daemon, command: &[u8]) -> usize {
+    if daemon == Daemon::Busybox {
+        return command.iter().position(|byte| *byte == b'#').unwrap_or(command.len());
+    }
     if daemon.percent() == Percent::Literal {
         return command.len();
     }
@@ -280,7 +284,8 @@ fn variable(daemon: Daemon, line: &[u8]) -> Option<(String, String)> {
         // They look at so many bytes of a line.
         Daemon::Debian => vixie_variable(&line[..line.len().min(998)], false),
         Daemon::Cronie => vixie_variable(line, true),
-        Daemon::SystemdCron | Daemon::Busybox | Daemon::Supercronic => plain_variable(daemon, line),
+        Daemon::Busybox => plain_variable(daemon, &line[..end_of_command(daemon, line)]),
+        Daemon::SystemdCron | Daemon::Supercronic => plain_variable(daemon, line),
     }
 }
 

@@ -91,6 +91,14 @@ impl Daemon {
         matches!(self, Self::Cronie | Self::SystemdCron)
     }
 
+    /// Variables that change when jobs start, in a way that jobmon does not follow.
+    pub fn variables_of_time(self) -> &'static [&'static str] {
+        match self {
+            Self::SystemdCron => &["TZ", "CRON_TZ", "DELAY", "START_HOURS_RANGE"],
+            Self::Debian | Self::Cronie | Self::Busybox | Self::Supercronic => &[],
+        }
+    }
+
     /// Whether a file of this name in /etc/cron.d is read, or why not.
     ///
     /// # Errors
@@ -115,7 +123,9 @@ impl Daemon {
             },
             Self::SystemdCron if name.starts_with('.') => ignored("begins with a dot"),
             Self::SystemdCron if name.contains(".dpkg-") => ignored("has .dpkg-"),
+            Self::SystemdCron if name.contains(".rpm") => ignored("has .rpm"),
             Self::SystemdCron if name.contains('~') => ignored("has ~"),
+            Self::SystemdCron if name == "0anacron" => ignored("is 0anacron"),
             Self::SystemdCron | Self::Supercronic => Ok(()),
             Self::Busybox => Err(format!("{} does not read /etc/cron.d", self.title())),
         }
@@ -181,6 +191,8 @@ mod tests {
         check(Daemon::Cronie, "x~", Err("cronie ignores files whose name ends with ~"));
         check(Daemon::SystemdCron, "a.conf", Ok(()));
         check(Daemon::SystemdCron, "a.dpkg-new", Err("systemd-cron ignores files whose name has .dpkg-"));
+        check(Daemon::SystemdCron, "a.rpmnew", Err("systemd-cron ignores files whose name has .rpm"));
+        check(Daemon::SystemdCron, "0anacron", Err("systemd-cron ignores files whose name is 0anacron"));
         check(Daemon::Busybox, "a", Err("busybox crond does not read /etc/cron.d"));
     }
 

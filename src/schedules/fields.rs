@@ -75,7 +75,7 @@ impl Times {
         Some(fields.join(" "))
     }
 
-    /// The schedule that jobmon can expect the job by: `text` itself, if both mean the same by it.
+    /// The schedule that jobmon can expect the job by, in the words of [`Schedule`]: `text` itself, if both mean the same by it.
     pub fn expectation(&self, text: &str) -> Option<String> {
         if self.is_random || self.never().is_some() {
             return None;
@@ -130,11 +130,16 @@ pub fn read(daemon: Daemon, line: &[u8]) -> Result<(When, usize), String> {
     let mut allowed = [0; 5];
     let mut stars = [false; 5];
     let mut is_random = false;
+    if daemon == Daemon::SystemdCron && is_last_day(line) {
+        (0..5).for_each(|_| (cursor.skip_word(), cursor.skip_blanks()).1);
+        return Ok((When::Unknown, cursor.at));
+    }
     for field in 0..5 {
         stars[field] = cursor.peek() == b'*';
         let (bits, random) = match daemon {
             Daemon::Debian => (debian_list(&mut cursor, field)?, false),
-            Daemon::Cronie | Daemon::SystemdCron => cronie_list(&mut cursor, field)?,
+            Daemon::Cronie => cronie_list(&mut cursor, field)?,
+            Daemon::SystemdCron => systemd_list(&mut cursor, field)?,
             Daemon::Busybox | Daemon::Supercronic => (plain_list(daemon, &mut cursor, field)?, false),
         };
         allowed[field] = bits;
@@ -144,6 +149,8 @@ pub fn read(daemon: Daemon, line: &[u8]) -> Result<(When, usize), String> {
     }
     let allowed = folded(allowed);
     let either_day = match daemon {
+        // Its timers want both, whatever its manual says.
+        Daemon::SystemdCron => false,
         Daemon::Busybox => (1..=31).any(|day| allowed[2] & 1 << day == 0) && allowed[4] & 0x7f != 0x7f,
         _ => !stars[2] && !stars[4],
     };
@@ -160,6 +167,8 @@ fn nickname(daemon: Daemon, cursor: &mut Cursor<'_>) -> Result<(When, usize), St
         "@reboot" => return Ok((When::Reboot, cursor.at)),
         "@yearly" | "@annually" => "0 0 1 1 *",
         "@monthly" => "0 0 1 * *",
+        // systemd.time(7): "weekly → Mon *-*-* 00:00:00".
+        "@weekly" if daemon == Daemon::SystemdCron => "0 0 * * 1",
         "@weekly" => "0 0 * * 0",
         "@daily" | "@midnight" => "0 0 * * *",
         "@hourly" => "0 * * * *",
@@ -345,6 +354,54 @@ fn cronie_list(cursor: &mut Cursor<'_>, field: usize) -> Result<(u64, bool), Str
             return Ok((bits, is_random));
         }
     }
+}
+
+/// Whether the days are the last ones of a month, which systemd-cron alone knows: `L`, or `5L`.
+fn is_last_day(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty());
+    words.nth(2) == Some(b"L") || words.nth(1).is_some_and(|days| days.len() == 2 && days.ends_with(b"L"))
+}
+
+/// systemd-cron: empty parts are passed over, what goes beyond the last value is cut, and long names are known by their first
+/// three letters.
+fn systemd_list(cursor: &mut Cursor<'_>, field: usize) -> Result<(u64, bool), String> {
+    let start = cursor.at;
+    cursor.skip_word();
+    let word = String::from_utf8_lossy(&cursor.line[start..cursor.at]).to_lowercase();
+    let (first, last) = (i64::from(BOUNDS[field].0), i64::from(BOUNDS[field].1));
+    let number = |text: &str| text.parse::<u32>().map(i64::from).map_err(|_| wrong(field));
+    let value = |text: &str, is_end: bool| {
+        // Names of months are errors to it (2.5.1), although its manual has them.
+        let names: &[&str] = if field == 4 { &DAYS } else { &[] };
+        match names.iter().position(|name| text.get(..3) == Some(name)) {
+            Some(0) if is_end => Ok(7),
+            Some(index) => Ok(i64::try_from(index).unwrap_or_default()),
+            None => number(text),
+        }
+    };
+    let (mut bits, mut is_random) = (0, false);
+    for part in word.split(',').filter(|part| !part.is_empty()) {
+        let (part, step) = match part.split_once('/') {
+            Some((part, step)) => (part, number(step)?),
+            None => (part, 1),
+        };
+        let (low, high) = match (part.split_once('~'), part.split_once('-')) {
+            _ if part == "*" => (first, last),
+            (Some((low, high)), _) => {
+                is_random = true;
+                let low = if low.is_empty() { first } else { value(low, false)? };
+                (low, if high.is_empty() { last } else { value(high, true)? })
+            }
+            (None, Some((low, high))) => (value(low, false)?, value(high, true)?),
+            (None, None) => (value(part, false)?, value(part, true)?),
+        };
+        let high = high.min(last);
+        if step == 0 || low > high {
+            return Err(wrong(field));
+        }
+        bits |= range(field, low, high, step)?;
+    }
+    if bits == 0 { Err(wrong(field)) } else { Ok((bits, is_random)) }
 }
 
 /// busybox, whose ranges go around the end, and supercronic.

@@ -12,7 +12,6 @@
 //! holds for all lines below it, so each job has its own in front of it; one that is left alone has an empty name.
 
 use super::crontab::{Crontab, Kind, Layout};
-use super::fields::When;
 use super::plan::{self, Action, Decision, Plan, Selection};
 
 /// Variables that are jobmon-sh's.
@@ -93,10 +92,7 @@ fn lines_of(crontab: &Crontab, at: usize, name: &str, jobmon_sh: &str, shell_in_
     }
     lines += &format!("JOBMON_NAME={name}\n");
     let Kind::Job(job) = &crontab.lines[at].kind else { return lines };
-    let expected = match &job.when {
-        When::Times(times) => times.expectation(&crontab.words(&job.schedule)),
-        When::Reboot | When::Unknown => None,
-    };
+    let expected = plan::expectation(crontab, at, job);
     lines += &format!("JOBMON_SCHEDULE=\"{}\"\n", expected.as_deref().unwrap_or_default());
     if let Some(zone) = plan::timezone(crontab, at) {
         lines += &format!("JOBMON_TIMEZONE={zone}\n");

@@ -4,7 +4,7 @@
 //! the same times. What cannot be wrapped safely is left as it is, with the reason.
 
 use super::crontab::{Crontab, Job, Kind, Layout};
-use super::daemon::Percent;
+use super::daemon::{Daemon, Percent};
 use super::fields::When;
 use super::names::{self, Candidate};
 use super::{keep_lines, others, wrapped};
@@ -113,7 +113,13 @@ pub fn candidates(crontab: &Crontab, file: Option<&str>, owner: Option<&str>) ->
         let comment = || {
             let above = line.checked_sub(1).map(|above| &crontab.lines[above]);
             let above = above.filter(|line| matches!(line.kind, Kind::Comment));
-            above.and_then(|line| names::from_comment(crontab.bytes(&line.range))).or_else(|| trailing_comment(command))
+            above.and_then(|line| names::from_comment(crontab.bytes(&line.range))).or_else(|| {
+                let with_comment = match crontab.daemon() {
+                    Daemon::Busybox => job.command.start..job.input.end,
+                    _ => job.command.clone(),
+                };
+                trailing_comment(crontab.bytes(&with_comment))
+            })
         };
         // Of the lines above, those below the last job are this one's.
         let by_variable = || {
@@ -146,11 +152,7 @@ fn trailing_comment(command: &[u8]) -> Option<String> {
 pub fn wrap(crontab: &Crontab, layout: Layout, names: &[String], style: &Style, selection: &Selection) -> Plan {
     build(crontab, layout, names, |line, job, name| {
         let command = crontab.bytes(&job.command);
-        let when = &job.when;
-        let expected = match when {
-            When::Times(times) => times.expectation(&crontab.words(&job.schedule)),
-            When::Reboot | When::Unknown => None,
-        };
+        let expected = expectation(crontab, line, job);
         if let Some(reason) = selection.excludes(name) {
             return (Action::Keep(reason), None);
         }
@@ -174,6 +176,17 @@ pub fn wrap(crontab: &Crontab, layout: Layout, names: &[String], style: &Style, 
         };
         (Action::Wrap, Some(wrapped::write(&wrapping, command, guards(crontab, command))))
     })
+}
+
+/// The schedule that jobmon can expect a job by.
+pub(super) fn expectation(crontab: &Crontab, line: usize, job: &Job) -> Option<String> {
+    let is_set = |name: &&str| crontab.variable(line, name).is_some_and(|value| !value.is_empty());
+    match &job.when {
+        When::Times(times) if !crontab.daemon().variables_of_time().iter().any(is_set) => {
+            times.expectation(&crontab.words(&job.schedule))
+        }
+        When::Times(_) | When::Reboot | When::Unknown => None,
+    }
 }
 
 /// In which zone a line's fields are read, where that is not the machine's.

@@ -96,10 +96,7 @@ fn entry(
     broken: Option<String>,
 ) -> Entry {
     let schedule = crontab.words(&job.schedule);
-    let expected = match &job.when {
-        When::Times(times) => times.expectation(&schedule),
-        When::Reboot | When::Unknown => None,
-    };
+    let expected = plan::expectation(crontab, at, job);
     let command = crontab.command_line(job);
     let wrapped = wrapped::read(crontab.bytes(&job.command));
     let is_under_jobmon_sh = plan::is_jobmon_sh(crontab.shell(at));

@@ -242,7 +242,7 @@ impl Reader<'_> {
 /// of a file whose name begins with "jobmon", by which a wrapped line is known.
 pub fn file_name_is_right(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let is_harmless = |c: char| !c.is_control() && !"%\\'".contains(c);
+    let is_harmless = |c: char| !c.is_control() && !"%\\'#".contains(c);
     path.starts_with('/') && name.starts_with("jobmon") && path.chars().all(is_harmless)
 }
 
@@ -325,6 +325,7 @@ mod tests {
             ("/usr/bin/other", false),
             ("/a%b/jobmon", false),
             ("/a\\b/jobmon", false),
+            ("/a#b/jobmon", false),
             ("/a\nb/jobmon", false),
         ] {
             assert_eq!(file_name_is_right(path), is_right, "{path}");

@@ -47,6 +47,7 @@ fn variables() {
         assert_eq!(show(Daemon::Cronie, Layout::User, line), if cronie == "=" { debian } else { cronie }, "{line}");
     }
     assert_eq!(show(Daemon::Busybox, Layout::User, "SHELL=/bin/ash"), "SHELL=[/bin/ash]");
+    assert_eq!(show(Daemon::Busybox, Layout::User, "SHELL=/bin/ash # mine"), "SHELL=[/bin/ash]");
     assert_eq!(show(Daemon::Busybox, Layout::User, "PATH=/bin"), "bad minute");
     assert_eq!(show(Daemon::Supercronic, Layout::User, "A=\"b c\""), "A=[b c]");
 }
@@ -81,6 +82,7 @@ fn jobs() {
         (Debian, User, "* * * * * touch x \\", "* * * * *|touch x \\|"),
         (Debian, User, "* * * * * a\r", "* * * * *|a\r|"),
         (Debian, User, "* * * * * a\0b", "holds a NUL byte"),
+        (Busybox, User, "* * * * * echo '#' # x", "* * * * *|echo '|#' # x"),
         (Busybox, User, "* * * * * a \\", "goes on in the next line, which jobmon does not follow"),
     ];
     for (daemon, layout, line, expected) in rows {

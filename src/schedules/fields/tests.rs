@@ -85,6 +85,26 @@ fn others_have_rules_of_their_own() {
     assert_eq!(meaning(Daemon::Supercronic, "*/5 * * * *"), "*/5 * * * *");
     assert_eq!(meaning(Daemon::SystemdCron, "@Daily"), "@Daily");
     assert_eq!(meaning(Daemon::SystemdCron, "@minutely"), "unknown");
+    for (text, expected) in [
+        ("1/20 * * * *", "1 * * * *"),
+        ("0,,3 * * * *", "0,3 * * * *"),
+        ("5-64/30 * * * *", "5,35 * * * *"),
+        ("5-1 * * * *", "bad minute"),
+        ("60 * * * *", "bad minute"),
+        ("*/0 * * * *", "bad minute"),
+        ("~ * * * *", "random"),
+        // Its last Sunday is another than its first (2.5.1): all the days between are its too.
+        ("0 0 * * sunday", "0 0 * * *"),
+        ("0 0 * * fri-sun", "0 0 * * 0,5-6"),
+        ("0 0 1 jan *", "bad month"),
+        ("0 0 L * *", "unknown"),
+        ("0 0 * * 5L", "unknown"),
+        ("@weekly", "0 0 * * 1"),
+        // Both have to match, which cron wants only with a star in front.
+        ("0 0 1 * mon", "0 0 */31 * 1"),
+    ] {
+        assert_eq!(meaning(Daemon::SystemdCron, text), expected, "{text}");
+    }
 }
 
 proptest::proptest! {

@@ -90,6 +90,12 @@ fn lines_that_are_wrapped() {
         "0 0 * * * date +%F",
         "0 0 * * * exec /usr/bin/jobmon run -n date --schedule '0 0 * * *' -- /bin/sh -c 'date +%F'",
     );
+    // Its comments may begin anywhere.
+    check(
+        Daemon::Busybox,
+        "0 0 * * * echo 'a # jobmon: b",
+        "0 0 * * * exec /usr/bin/jobmon run -n b --schedule '0 0 * * *' -- /bin/sh -c 'echo '\\''a '# jobmon: b",
+    );
     check(
         Daemon::Supercronic,
         "* * * * * * * echo 1",
