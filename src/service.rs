@@ -133,12 +133,25 @@ pub fn unit(cgroup: &str) -> Option<String> {
     units.map(str::to_owned).next()
 }
 
+/// Whether the service is one of a user's own manager: `…/user@1000.service/app.slice/backup.service`.
+pub fn is_of_user(cgroup: &str) -> bool {
+    let is_manager = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    // A service of the system may have such a name too, but none is below it.
+    cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(|path| {
+        let mut parts = path.split('/').skip_while(|part| !is_manager(part)).skip(1);
+        parts.any(|part| part.ends_with(".service"))
+    })
+}
+
 /// The directory of the service's control group below /sys/fs/cgroup, where there is but one hierarchy.
 pub fn control_group(cgroup: &str) -> Option<&str> {
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
     // What stops a service runs in a group below.
-    let end = path.find(".service")? + ".service".len();
-    Some(&path[..end])
+    let mut group = path;
+    while !group.ends_with(".service") {
+        group = group.rsplit_once('/')?.0;
+    }
+    Some(group)
 }
 
 /// User and system time in a control group's `cpu.stat`.
@@ -216,6 +229,10 @@ mod tests {
         let hybrid = "2:cpu:/\n1:name=systemd:/system.slice/system-a.slice/a@b.service\n0::/\n";
         assert_eq!(unit(hybrid).as_deref(), Some("a@b.service"));
         assert_eq!(control_group(hybrid), None);
+        let of_user = "0::/user.slice/user-7.slice/user@7.service/app.slice/backup.service/.control\n";
+        assert_eq!(unit(of_user).as_deref(), Some("backup.service"));
+        assert_eq!(control_group(of_user), Some("/user.slice/user-7.slice/user@7.service/app.slice/backup.service"));
+        assert_eq!([of_user, unified, hybrid, "0::/user@7.service\n"].map(is_of_user), [true, false, false, false]);
         assert_eq!(unit("0::/user.slice\n"), None);
         assert_eq!(
             cpu_times("usage_usec 5\nuser_usec 3\nsystem_usec 2\n"),

@@ -70,7 +70,7 @@ fn of_service(config: &Config, unit: Option<String>, cgroup: &str) -> Option<Fac
         return None;
     }
     let end = service::judge(&variables, &config.result_codes)?;
-    let usage = unit.as_deref().map_or_else(Usage::default, ask_manager);
+    let usage = unit.as_deref().map_or_else(Usage::default, |unit| ask_manager(unit, cgroup));
     if unit.is_some() && !usage.was_started {
         return None;
     }
@@ -91,11 +91,10 @@ fn of_service(config: &Config, unit: Option<String>, cgroup: &str) -> Option<Fac
     })
 }
 
-/// What the manager knows of the unit's times.
+/// What its manager knows of the unit's times: the system's, which every user may ask, or the user's own.
 #[expect(clippy::disallowed_methods, reason = "systemctl is no job: it is waited for and leaves nothing behind")]
-fn ask_manager(unit: &str) -> Usage {
-    let is_root = nix::unistd::geteuid().is_root();
-    let scope = if is_root { "--system" } else { "--user" };
+fn ask_manager(unit: &str, cgroup: &str) -> Usage {
+    let scope = if service::is_of_user(cgroup) { "--user" } else { "--system" };
     let output =
         Command::new("systemctl").args([scope, "show", service::PROPERTIES, unit]).stdin(Stdio::null()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

@@ -263,7 +263,7 @@ fn a_service_is_recorded_by_a_drop_in() {
                   $JOBMON cron unwrap --systemd backup --apply; ls /etc/systemd/system/backup.service.d 2>/dev/null\n\
                   $JOBMON cron unwrap --systemd backup --apply; $JOBMON cron wrap --systemd a.timer; echo $?";
     let file = "# Written by \"jobmon cron wrap --systemd\"; \"jobmon cron unwrap --systemd UNIT\" removes it.\n[Service]\n\
-                ExecStopPost=-/usr/bin/jobmon record --systemd -n backup\n";
+                ExecStopPost=+-/usr/bin/jobmon record --systemd -n backup\n";
     let path = "/etc/systemd/system/backup.service.d/jobmon.conf";
     let plan: String = file.lines().map(|line| format!("+{line}\n")).collect();
     let expected = format!(

@@ -172,10 +172,10 @@ fn of_timer(timer: Timer) -> JobRow {
     let stem = timer.service.trim_end_matches(".service").to_owned();
     JobRow {
         name: Some(name_in(&timer.command).unwrap_or(stem)),
-        user: Some(timer.user.unwrap_or_else(|| "root".to_owned())),
+        user: Some(timer.user.or(timer.owner.clone()).unwrap_or_else(|| "root".to_owned())),
         schedule: timer.schedule,
         next: timer.next,
-        place: timer.unit,
+        place: timer.owner.map_or(timer.unit.clone(), |owner| format!("{} of {owner}", timer.unit)),
         line: None,
         command: timer.command,
         state,

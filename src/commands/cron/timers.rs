@@ -1,9 +1,13 @@
 //! The timers of systemd, as `systemctl show` tells of them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
+
+use nix::unistd::{Uid, User};
 
 /// A timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,27 +22,69 @@ pub struct Timer {
     pub service: String,
     /// Whether that exists.
     pub has_service: bool,
-    /// Who runs it.
+    /// Who runs it, where its unit says so.
     pub user: Option<String>,
+    /// Whose manager's it is; none of the system's.
+    pub owner: Option<String>,
     /// Its command line.
     pub command: String,
     /// What runs after it.
     pub after: String,
 }
 
-/// The active timers: of the system for root, else of the user; none where systemd does not run.
+/// A manager of units.
+enum Manager {
+    System,
+    /// That of whoever asks.
+    Own,
+    /// That of another user, as root may ask it.
+    Of(User),
+}
+
+/// The active timers: for root of the system and of every user whose manager runs, else one's own; none where systemd does
+/// not run.
 pub fn all(is_root: bool) -> Vec<Timer> {
     if !Path::new("/run/systemd/system").is_dir() {
         return Vec::new();
     }
-    let scope: &[&str] = if is_root { &["--system"] } else { &["--user"] };
+    if !is_root {
+        return of_manager(&Manager::Own);
+    }
+    let mut timers = of_manager(&Manager::System);
+    timers.extend(users().into_iter().flat_map(|user| of_manager(&Manager::Of(user))));
+    timers
+}
+
+/// The users whose managers run, by their names.
+fn users() -> Vec<User> {
+    let entries = fs::read_dir("/run/user").into_iter().flatten().flatten();
+    let of_entry = |entry: fs::DirEntry| {
+        let uid = entry.file_name().to_str()?.parse().ok()?;
+        let is_running = entry.path().join("systemd/private").exists();
+        User::from_uid(Uid::from_raw(uid)).ok()?.filter(|_| is_running)
+    };
+    let mut users: Vec<User> = entries.filter_map(of_entry).collect();
+    users.sort_by(|a, b| a.name.cmp(&b.name));
+    users
+}
+
+fn of_manager(manager: &Manager) -> Vec<Timer> {
     let properties = "--property=Id,Unit,TimersCalendar,TimersMonotonic,NextElapseUSecRealtime";
-    let timers = blocks(&show(scope, &["--timestamp=unix", "--state=active", properties, "*.timer"]));
+    let timers = blocks(&show(manager, &["--timestamp=unix", "--state=active", properties, "*.timer"]));
     let units: Vec<String> = timers.iter().filter_map(|timer| timer.get("Unit").cloned()).collect();
     let mut words = vec!["--property=Id,LoadState,User,ExecStart,ExecStopPost"];
     words.extend(units.iter().map(String::as_str));
-    let services = if units.is_empty() { Vec::new() } else { blocks(&show(scope, &words)) };
-    read(&timers, &services)
+    let services = if units.is_empty() { Vec::new() } else { blocks(&show(manager, &words)) };
+    let mut timers = read(&timers, &services);
+    let owner = match manager {
+        Manager::System => return timers,
+        Manager::Own => User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name),
+        Manager::Of(user) => Some(user.name.clone()),
+    };
+    for timer in &mut timers {
+        timer.owner.clone_from(&owner);
+    }
+    timers
 }
 
 fn read(timers: &[BTreeMap<String, String>], services: &[BTreeMap<String, String>]) -> Vec<Timer> {
@@ -58,6 +104,7 @@ fn read(timers: &[BTreeMap<String, String>], services: &[BTreeMap<String, String
                 next: moment(&text(timer, "NextElapseUSecRealtime")),
                 has_service: service.is_some() && of_service("LoadState") != "not-found",
                 user: (!user.is_empty()).then_some(user),
+                owner: None,
                 command: argv(&of_service("ExecStart")),
                 after: argv(&of_service("ExecStopPost")),
                 service: unit,
@@ -106,8 +153,14 @@ fn moment(text: &str) -> Option<SystemTime> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "systemctl is no job: it is waited for and leaves nothing behind")]
-fn show(scope: &[&str], arguments: &[&str]) -> String {
-    let output = Command::new("systemctl").args(scope).arg("show").args(arguments).stdin(Stdio::null()).output();
+fn show(manager: &Manager, arguments: &[&str]) -> String {
+    let mut command = Command::new("systemctl");
+    command.arg(if matches!(manager, Manager::System) { "--system" } else { "--user" });
+    if let Manager::Of(user) = manager {
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        command.env("XDG_RUNTIME_DIR", format!("/run/user/{}", user.uid)).env_remove("DBUS_SESSION_BUS_ADDRESS");
+    }
+    let output = command.arg("show").args(arguments).stdin(Stdio::null()).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
@@ -137,6 +190,7 @@ mod tests {
             service: "b.service".to_owned(),
             has_service: true,
             user: Some("www".to_owned()),
+            owner: None,
             command: "/bin/b c d".to_owned(),
             after: String::new(),
         };

@@ -31,7 +31,10 @@ pub fn wrap(units: &[String], jobmon: &str, apply: bool) -> ExitCode {
             Err(reason) => return bad_usage(&reason),
         };
         let path = drop_in(&unit);
-        let text = format!("{HEAD}[Service]\nExecStopPost=-{}\n", command(&unit, jobmon));
+        // "+": whatever the unit takes away from its job (User=, ProtectSystem=, PrivateNetwork=), the record is kept where root
+        // looks for it, and is sent.
+        let prefix = if is_root() { "+-" } else { "-" };
+        let text = format!("{HEAD}[Service]\nExecStopPost={prefix}{}\n", command(&unit, jobmon));
         if fs::read_to_string(&path).is_ok_and(|found| found == text) {
             continue;
         }
