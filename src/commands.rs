@@ -63,7 +63,7 @@ fn dispatch(Invocation { command, flags }: Invocation) -> Result<ExitCode> {
         Command::Config(args) => config_command::run(&args, &configured(&flags, Purpose::Job)?),
         Command::Doctor(args) => doctor::run(&args, &config::load(&flags, None, Purpose::Job)?),
         Command::Flush(args) => flush::run(&args, &config()?),
-        Command::Cron(args) => Ok(cron::run(&args, &config()?)),
+        Command::Cron(args) => cron::run(&args, &config()?),
         Command::Push(args) => push::run(&args, &config()?),
         Command::Register(_) => register::register(&config()?),
         Command::Unregister(_) => register::unregister(&config()?),
@@ -98,11 +98,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
     complain(&format!("jobmon: error: {error:#}"));
     ExitCode::FAILURE
-}
-
-/// The same for bad usage, in a command that goes on with an exit code.
-fn bad_usage(line: &str) -> ExitCode {
-    fail(&UsageError::new(line).into())
 }
 
 /// Prints `text` on standard output and ends with `code`; with 1 if it cannot be written.

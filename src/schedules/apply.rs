@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use anyhow::{Context as _, Error, Result, bail, ensure};
+
 mod backups;
 
 pub use backups::{Backup, Backups};
@@ -46,7 +48,7 @@ impl EditLock {
     ///
     /// # Errors
     /// Another jobmon holds it, or the directory cannot be written.
-    pub fn take(state: &Path) -> Result<Self, String> {
+    pub fn take(state: &Path) -> Result<Self> {
         let directory = state.join("locks");
         let path = directory.join("cron");
         let open = || {
@@ -59,13 +61,14 @@ impl EditLock {
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(&path)
         };
-        let file = open().map_err(|error| format!("lock {}: {error}", path.display()))?;
+        let locked = || format!("lock {}", path.display());
+        let file = open().with_context(locked)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(fs::TryLockError::WouldBlock) => {
-                Err("another jobmon is changing crontabs: try again when it is done".to_owned())
+                bail!("another jobmon is changing crontabs: try again when it is done")
             }
-            Err(fs::TryLockError::Error(error)) => Err(format!("lock {}: {error}", path.display())),
+            Err(fs::TryLockError::Error(error)) => Err(error).with_context(locked),
         }
     }
 }
@@ -74,29 +77,24 @@ impl EditLock {
 ///
 /// # Errors
 /// It cannot be read; the text says which and why.
-pub fn read(origin: &Origin) -> Result<Option<Vec<u8>>, String> {
-    match origin {
-        Origin::File(path) => match read_file(path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        },
+pub fn read(origin: &Origin) -> Result<Option<Vec<u8>>> {
+    let text = match origin {
+        Origin::File(path) => read_file(path).map(Some).map_err(Error::from),
         Origin::User(user) => read_user(user),
-    }
+    };
+    text.with_context(|| origin.to_string())
 }
 
 /// Replaces a crontab that still reads `expected` by `text`.
 ///
 /// # Errors
 /// It was changed meanwhile, or cannot be written; nothing was changed then.
-pub fn replace(origin: &Origin, expected: &[u8], text: &[u8]) -> Result<(), String> {
-    match origin {
-        Origin::File(path) => {
-            let failed = |error: io::Error| format!("{}: {error}", path.display());
-            replace_file(path, expected, text).map_err(failed)
-        }
-        Origin::User(user) if read_user(user)?.as_deref() == Some(expected) => replace_user(user, text),
-        Origin::User(_) => Err(format!("{origin}: {OLD_PLAN}")),
-    }
+pub fn replace(origin: &Origin, expected: &[u8], text: &[u8]) -> Result<()> {
+    let replaced = match origin {
+        Origin::File(path) => replace_file(path, expected, text).map_err(Error::from),
+        Origin::User(user) => replace_user(user, expected, text),
+    };
+    replaced.with_context(|| origin.to_string())
 }
 
 const OLD_PLAN: &str = "was changed since the plan was made; nothing was changed";
@@ -190,7 +188,7 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn read_user(user: &str) -> Result<Option<Vec<u8>>, String> {
+fn read_user(user: &str) -> Result<Option<Vec<u8>>> {
     let output = crontab(user, &["-l"], &[])?;
     if output.status.success() {
         return Ok(Some(output.stdout));
@@ -200,19 +198,15 @@ fn read_user(user: &str) -> Result<Option<Vec<u8>>, String> {
     if complaint.contains("no crontab") || complaint.contains("can't open") {
         return Ok(None);
     }
-    Err(format!("crontab of {user}: {}", first_line(&complaint)))
+    bail!("{}", first_line(&complaint))
 }
 
-fn replace_user(user: &str, text: &[u8]) -> Result<(), String> {
+fn replace_user(user: &str, expected: &[u8], text: &[u8]) -> Result<()> {
+    ensure!(read_user(user)?.as_deref() == Some(expected), OLD_PLAN);
     let output = crontab(user, &["-"], text)?;
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("crontab of {user}: {}", first_line(&complaint)));
-    }
-    match read_user(user)? {
-        Some(found) if found == text => Ok(()),
-        _ => Err(format!("crontab of {user}: crontab(1) installed something else than it was given")),
-    }
+    ensure!(output.status.success(), "{}", first_line(&String::from_utf8_lossy(&output.stderr)));
+    ensure!(read_user(user)?.as_deref() == Some(text), "crontab(1) installed something else than it was given");
+    Ok(())
 }
 
 fn first_line(text: &str) -> &str {
@@ -221,20 +215,19 @@ fn first_line(text: &str) -> &str {
 
 /// crontab(1), which knows who may have a crontab and tells the daemon.
 #[expect(clippy::disallowed_methods, reason = "crontab(1) is no job: it is waited for and leaves nothing behind")]
-fn crontab(user: &str, arguments: &[&str], input: &[u8]) -> Result<Output, String> {
+fn crontab(user: &str, arguments: &[&str], input: &[u8]) -> Result<Output> {
     let own = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
     let mut command = Command::new("crontab");
     if own.is_none_or(|own| own.name != user) {
         command.args(["-u", user]);
     }
     command.args(arguments).env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let failed = |error: io::Error| format!("crontab of {user}: crontab(1): {error}");
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = command.spawn().context("crontab(1)")?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that does not read it says why itself.
         _ = stdin.write_all(input);
     }
-    child.wait_with_output().map_err(failed)
+    child.wait_with_output().context("crontab(1)")
 }
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ fn a_path_of_jobmon_has_to_be_one_that_can_stand_in_a_line() {
             .jobmon(["cron", "wrap", "-", "--jobmon", path])
             .stdin("")
             .stderr(format!(
-                "jobmon: --jobmon {shown}: not an absolute path without quotes, % and backslashes to a file whose name begins \
+                "jobmon: --jobmon {shown}: not an absolute path without quotes, %, # and backslashes to a file whose name begins \
                  with \"jobmon\"\n"
             ))
             .code(125)

@@ -7,21 +7,17 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
+use anyhow::{Context as _, Result};
+
 use crate::cli::cron::RunPartsArgs;
 use crate::commands::complain;
 use crate::schedules::names;
 use crate::schedules::run_parts::{Script, scripts};
 
 /// Runs them one after the other.
-pub fn run(args: &RunPartsArgs) -> ExitCode {
+pub fn run(args: &RunPartsArgs) -> Result<ExitCode> {
     let directory = &args.directory;
-    let found = match scripts(directory) {
-        Ok(found) => found,
-        Err(error) => {
-            complain(&format!("jobmon: error: {}: {error}", directory.display()));
-            return ExitCode::FAILURE;
-        }
-    };
+    let found = scripts(directory).with_context(|| directory.display().to_string())?;
     let of_directory = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut code = ExitCode::SUCCESS;
     for script in found.iter().filter(|script| script.ignored.is_none()) {
@@ -33,7 +29,7 @@ pub fn run(args: &RunPartsArgs) -> ExitCode {
         }
         code = ExitCode::FAILURE;
     }
-    code
+    Ok(code)
 }
 
 /// A script that failed, in the words of run-parts(8).

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use super::fail;
 use super::sources::{self, Source};
 use super::timers::{self, Timer};
 use crate::cli::cron::{CrontabArgs, ScanArgs};
@@ -18,7 +19,6 @@ use crate::schedule::{Schedule, Zone};
 use crate::schedules::apply::Origin;
 use crate::schedules::scan::{self, Entry, Facts, State};
 use crate::schedules::{host, others, plan, run_parts};
-use crate::text::one_line;
 
 /// Prints them.
 pub fn run(args: &ScanArgs, config: &Config) -> ExitCode {
@@ -54,9 +54,7 @@ pub fn run(args: &ScanArgs, config: &Config) -> ExitCode {
     if args.check {
         rows.retain(|row| matches!(row.state, State::Broken(_)));
     }
-    for failure in &failures {
-        complain(&format!("jobmon: error: {}", one_line(failure)));
-    }
+    failures.iter().for_each(|failure| _ = fail(failure));
     if is_idle {
         complain(&match daemon {
             Some(daemon) => format!("jobmon: error: {} does not run, so no crontab does", daemon.daemon.title()),
@@ -198,7 +196,7 @@ fn next(entry: &Entry, now: SystemTime) -> Option<SystemTime> {
 }
 
 /// The last run of each job that the registry knows by its name.
-fn last_runs(config: &Config, failures: &mut Vec<String>) -> BTreeMap<String, RunFacts> {
+fn last_runs(config: &Config, failures: &mut Vec<anyhow::Error>) -> BTreeMap<String, RunFacts> {
     // Asking must not make a registry.
     if !config.storage.state_dir.as_ref().is_some_and(|dir| dir.join("registry.db").exists()) {
         return BTreeMap::new();
@@ -210,7 +208,7 @@ fn last_runs(config: &Config, failures: &mut Vec<String>) -> BTreeMap<String, Ru
         Ok(runs.collect())
     };
     read().unwrap_or_else(|error| {
-        failures.push(format!("{error:#}"));
+        failures.push(error);
         BTreeMap::new()
     })
 }

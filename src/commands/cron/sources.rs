@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Error, Result, anyhow};
+
 use crate::cli::cron::{CrontabArgs, DaemonName};
 use crate::schedules::apply::{self, Origin};
 use crate::schedules::packages::Conffiles;
@@ -71,8 +73,8 @@ impl Source {
 pub struct Sources {
     /// Those that were read.
     pub read: Vec<Source>,
-    /// One line for each of the others.
-    pub failures: Vec<String>,
+    /// Why each of the others was not.
+    pub failures: Vec<Error>,
 }
 
 /// The daemon that was named, else this host's, else the strictest.
@@ -94,16 +96,16 @@ pub fn collect(args: &CrontabArgs) -> Sources {
     let mut sources = Sources::default();
     let mut origins: Vec<(Origin, bool)> = Vec::new();
     for path in &args.paths {
-        match std::path::absolute(path) {
+        match std::path::absolute(path).with_context(|| path.display().to_string()) {
             Ok(path) => origins.push((origin_of(path, daemon), true)),
-            Err(error) => sources.failures.push(format!("{}: {error}", path.display())),
+            Err(error) => sources.failures.push(error),
         }
     }
     origins.extend(args.user.iter().map(|user| (Origin::User(user.clone()), true)));
     if args.all {
-        match host::system_files() {
+        match host::system_files().context(host::SYSTEM_DIRECTORY) {
             Ok(files) => origins.extend(files.into_iter().map(|path| (Origin::File(path), false))),
-            Err(error) => sources.failures.push(format!("{}: {error}", host::SYSTEM_DIRECTORY)),
+            Err(error) => sources.failures.push(error),
         }
         match host::users(daemon) {
             Ok(users) => origins.extend(users.into_iter().map(|user| (Origin::User(user), false))),
@@ -112,7 +114,7 @@ pub fn collect(args: &CrontabArgs) -> Sources {
     } else if origins.is_empty() {
         match own() {
             Some(own) => origins.push((own, true)),
-            None => sources.failures.push("no user of this number, so no crontab: name a file".to_owned()),
+            None => sources.failures.push(anyhow!("this user has no name, so no crontab: name a file")),
         }
     }
     let mut seen = BTreeSet::new();
@@ -133,16 +135,19 @@ pub fn collect(args: &CrontabArgs) -> Sources {
                 let crontab = Crontab::parse(text, daemon, layout);
                 sources.read.push(Source { origin, layout, crontab, package: package.map(str::to_owned), is_named });
             }
-            Err(reason) => sources.failures.push(reason),
+            Err(error) => sources.failures.push(error),
         }
     }
     sources
 }
 
 /// Standard input as a crontab.
-pub fn standard_input(args: &CrontabArgs) -> Result<Source, String> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn standard_input(args: &CrontabArgs) -> Result<Source> {
     let mut text = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut text).map_err(|error| format!("standard input: {error}"))?;
+    std::io::stdin().lock().read_to_end(&mut text).context("standard input")?;
     let layout = if args.system { Layout::System } else { Layout::User };
     let crontab = Crontab::parse(text, daemon(args.daemon), layout);
     Ok(Source { origin: Origin::File("-".into()), layout, crontab, package: None, is_named: true })

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use crate::commands::{bad_usage, print_bytes};
+use anyhow::{Context as _, Result, bail};
+
+use super::fail;
+use crate::commands::print_bytes;
+use crate::config::UsageError;
 use crate::schedules::calendar;
 use crate::shell::quote;
 use crate::text::one_line;
@@ -23,13 +27,10 @@ struct Change {
 }
 
 /// Plans the drop-ins of these units, and writes them if that was asked for.
-pub fn wrap(units: &[String], jobmon: &str, apply: bool) -> ExitCode {
+pub fn wrap(units: &[String], jobmon: &str, apply: bool) -> Result<ExitCode> {
     let mut changes = Vec::new();
     for unit in units {
-        let unit = match service_name(unit) {
-            Ok(unit) => unit,
-            Err(reason) => return bad_usage(&reason),
-        };
+        let unit = service_name(unit)?;
         let path = drop_in(&unit);
         // "+": whatever the unit takes away from its job (User=, ProtectSystem=, PrivateNetwork=), the record is kept where root
         // looks for it, and is sent.
@@ -40,20 +41,17 @@ pub fn wrap(units: &[String], jobmon: &str, apply: bool) -> ExitCode {
         }
         changes.push(Change { path, text: Some(text) });
     }
-    carry_out(&changes, apply)
+    Ok(carry_out(&changes, apply))
 }
 
 /// Removes the drop-ins of these units.
-pub fn unwrap(units: &[String], apply: bool) -> ExitCode {
+pub fn unwrap(units: &[String], apply: bool) -> Result<ExitCode> {
     let mut changes = Vec::new();
     for unit in units {
-        match service_name(unit) {
-            Ok(unit) => changes.push(Change { path: drop_in(&unit), text: None }),
-            Err(reason) => return bad_usage(&reason),
-        }
+        changes.push(Change { path: drop_in(&service_name(unit)?), text: None });
     }
     changes.retain(|change| fs::read_to_string(&change.path).is_ok_and(|text| text.starts_with(HEAD)));
-    carry_out(&changes, apply)
+    Ok(carry_out(&changes, apply))
 }
 
 fn carry_out(changes: &[Change], apply: bool) -> ExitCode {
@@ -75,8 +73,8 @@ fn carry_out(changes: &[Change], apply: bool) -> ExitCode {
             (true, Some(text)) => write(path, text),
             (true, None) => remove(path),
         };
-        if let Err(error) = done {
-            code = super::edit::fail(&format!("{shown}: {error}"));
+        if let Err(error) = done.with_context(|| shown.to_string()) {
+            code = fail(&error);
         }
     }
     if !apply {
@@ -145,13 +143,13 @@ fn of_timer(calendar: &[String], monotonic: &[String], delay: &str) -> Vec<Strin
     words
 }
 
-fn service_name(unit: &str) -> Result<String, String> {
+fn service_name(unit: &str) -> Result<String> {
     let name = if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
     if name.ends_with(".service") && name.chars().all(is_harmless) && !name.starts_with('.') {
         return Ok(name);
     }
-    Err(format!("--systemd {:?}: not the name of a service", one_line(unit)))
+    bail!(UsageError::new(format!("--systemd {:?}: not the name of a service", one_line(unit))))
 }
 
 fn drop_in(unit: &str) -> PathBuf {
@@ -212,8 +210,8 @@ mod tests {
 
     #[test]
     fn names_of_services() {
-        assert_eq!(service_name("backup"), Ok("backup.service".to_owned()));
-        assert_eq!(service_name("a@b.service"), Ok("a@b.service".to_owned()));
+        assert_eq!(service_name("backup").unwrap(), "backup.service");
+        assert_eq!(service_name("a@b.service").unwrap(), "a@b.service");
         assert!(service_name("backup.timer").is_err() && service_name("a/b").is_err() && service_name("").is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
@@ -52,8 +53,8 @@ impl Backups {
     ///
     /// # Errors
     /// It cannot be saved; nothing should be changed then.
-    pub fn save(&self, origin: &Origin, text: &[u8], before: &str) -> Result<PathBuf, String> {
-        let save = || {
+    pub fn save(&self, origin: &Origin, text: &[u8], before: &str) -> Result<PathBuf> {
+        let save = || -> io::Result<PathBuf> {
             let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
             private(&self.directory)?;
             let taken = humantime::format_rfc3339_micros(SystemTime::now()).to_string().replace(':', "");
@@ -71,7 +72,7 @@ impl Backups {
             File::open(&self.directory)?.sync_all()?;
             Ok(directory)
         };
-        let saved = save().map_err(|error: io::Error| format!("backup in {}: {error}", self.directory.display()))?;
+        let saved = save().with_context(|| format!("{origin}: backup in {}", self.directory.display()))?;
         self.forget_old(origin);
         Ok(saved)
     }
@@ -107,9 +108,9 @@ impl Backup {
     ///
     /// # Errors
     /// The backup cannot be read.
-    pub fn text(&self) -> Result<Vec<u8>, String> {
+    pub fn text(&self) -> Result<Vec<u8>> {
         let path = self.directory.join("crontab");
-        fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+        fs::read(&path).with_context(|| path.display().to_string())
     }
 }
 

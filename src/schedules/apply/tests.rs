@@ -32,7 +32,10 @@ fn a_plan_that_grew_old_is_refused() {
     let path = directory.path().join("jobs");
     fs::write(&path, "edited\n").unwrap();
     let error = replace(&Origin::File(path.clone()), b"old\n", b"new\n").unwrap_err();
-    assert_eq!(error, format!("{}: was changed since the plan was made; nothing was changed", path.display()));
+    assert_eq!(
+        format!("{error:#}"),
+        format!("{}: was changed since the plan was made; nothing was changed", path.display())
+    );
     assert_eq!(fs::read(&path).unwrap(), b"edited\n");
 }
 
@@ -41,9 +44,10 @@ fn what_is_no_plain_file_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert_eq!(read(&Origin::File(pipe.clone())), Err(format!("{}: not a plain file", pipe.display())));
-    let path = directory.path();
-    assert_eq!(read(&Origin::File(path.into())), Err(format!("{}: not a plain file", path.display())));
+    for path in [&pipe, directory.path()] {
+        let error = read(&Origin::File(path.into())).unwrap_err();
+        assert_eq!(format!("{error:#}"), format!("{}: not a plain file", path.display()));
+    }
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn two_at_once_are_one_too_many() {
     let directory = tempfile::tempdir().unwrap();
     let lock = EditLock::take(directory.path()).unwrap();
     let expected = "another jobmon is changing crontabs: try again when it is done";
-    assert_eq!(EditLock::take(directory.path()).unwrap_err(), expected);
+    assert_eq!(EditLock::take(directory.path()).unwrap_err().to_string(), expected);
     drop(lock);
     EditLock::take(directory.path()).unwrap();
 }
