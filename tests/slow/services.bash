@@ -136,10 +136,15 @@ recorded failure <<< $'Type=oneshot\nExecStart=/bin/sh -c "exit 3"'
 recorded signal <<< $'Type=oneshot\nExecStart=/bin/sh -c "kill -9 $$$$"'
 recorded timeout <<< $'Type=oneshot\nTimeoutStartSec=1\nExecStart=/bin/sleep 1000'
 recorded accepted <<< $'Type=oneshot\nSuccessExitStatus=5\nExecStart=/bin/sh -c "exit 5"'
+# Nothing but memory is short here, where the kernel lets this systemd limit it.
+cat /sys/fs/cgroup/cgroup.controllers > controllers
+recorded oom <<< $'Type=oneshot\nMemoryMax=30M\nMemorySwapMax=0\nExecStart=/usr/bin/perl -e "print length(q(x) x 300_000_000)"'
+# A user of his own, who has no place for a registry.
+recorded user <<< $'Type=oneshot\nUser=nobody\nExecStart=/bin/sleep 0.3\nStateDirectory=recorded\nEnvironment=JOBMON_STATE_DIR=/var/lib/recorded'
 recorded missing <<< $'Type=oneshot\nExecStart=/no/such/program'
 recorded restart <<< $'Type=exec\nRestart=on-failure\nRestartSec=100ms\nExecStart=/bin/bash -c "[ -e /run/second ] || { touch /run/second; exit 4; }"'
 { printf '[Unit]\nConditionPathExists=/nonexistent\n[Service]\nType=oneshot\nExecStart=/bin/true\n'; echo "$record"; } | unit record-condition.service
-for name in success failure signal timeout accepted missing condition restart; do
+for name in success failure signal timeout accepted missing oom user condition restart; do
   systemctl start record-$name
 done
 { printf '[Timer]\nOnActiveSec=100ms\nAccuracySec=1ms\n'; } | unit record-timed.timer
@@ -156,10 +161,28 @@ unit dropped.timer <<< $'[Timer]\nOnCalendar=*-*-* 04:05:00\nRandomizedDelaySec=
 systemctl start dropped.timer
 /share/jobmon cron wrap --systemd dropped --apply > drop-in
 systemctl start dropped.service
+# What a service may not do, its record may.
+unit hardened.service <<< $'[Service]\nType=oneshot\nUser=nobody\nProtectSystem=strict\nProtectHome=yes\nPrivateNetwork=yes\nExecStart=/bin/sh -c "exit 6"'
+/share/jobmon cron wrap --systemd hardened --apply
+systemctl start hardened.service
+# A user's manager with a timer of its own.
+useradd --create-home --uid 4711 alice
+mkdir -p ~alice/.config/systemd/user
+printf '[Timer]\nOnCalendar=*-*-* 05:06:00\n' > ~alice/.config/systemd/user/tidy.timer
+printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' > ~alice/.config/systemd/user/tidy.service
+chown -R alice: ~alice
+systemctl start user@4711.service
+as_alice() { setpriv --reuid=alice --regid=alice --clear-groups env -u JOBMON_STATE_DIR HOME=/home/alice XDG_RUNTIME_DIR=/run/user/4711 "$@"; }
+as_alice systemctl --user start tidy.timer
+as_alice /share/jobmon cron wrap --systemd tidy --apply > drop-in-of-alice
+as_alice systemctl --user start tidy.service
+as_alice /share/jobmon history > history-of-alice
+as_alice /share/jobmon cron scan > scan-of-alice
 /share/jobmon cron scan > scan
 
 # What jobmon keeps of all this.
 cp -r /var/lib/jobmon state
+cp -r /var/lib/recorded state-of-user
 
 # cron: the mail of each line goes to a file of its own.
 cat > /usr/sbin/sendmail <<'END'
@@ -188,5 +211,5 @@ eventually is_idle "${cron% }"
 
 systemctl --failed --plain --no-legend > failed
 journalctl -b --no-pager > /share/journal.log
-touch finished
+touch /share/finished
 systemctl poweroff
