@@ -9,7 +9,7 @@
     reason = "rules of the program, not of what looks at it from outside"
 )]
 
-#[path = "../hard_lines.rs"]
+#[path = "../it/hard_lines.rs"]
 mod hard_lines;
 
 mod container;
