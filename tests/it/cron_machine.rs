@@ -1,7 +1,8 @@
 //! A machine of its own for cron: the real daemon and crontab(1) on private copies of /etc, /run, /var/spool/cron and
 //! /var/lib, with a log and a sendmail that a test can read.
 //!
-//! Mounts are seen by the machine alone, and every process ends with it. Needs root, as cron does.
+//! Mounts are seen by the machine alone, and every process ends with it. Needs root, as cron does: the real one, or that of a
+//! user namespace, for which a user needs subordinate ids (subuid(5)) and newuidmap of Debian's uidmap.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::harness::{Sandbox, process};
+use crate::plain_user;
 
 /// Mounts everything; `$T` is a directory in memory, `$BOX` the sandbox.
 const PREPARE: &str = r#"
@@ -19,7 +21,7 @@ mkdir -p $T
 mount -t tmpfs tmpfs $T
 cover() {
   mkdir -p $T/$1/upper $T/$1/work
-  mount -t overlay overlay -o lowerdir=/$2,upperdir=$T/$1/upper,workdir=$T/$1/work /$2
+  mount -t overlay overlay -o lowerdir=/$2,upperdir=$T/$1/upper,workdir=$T/$1/work,userxattr /$2
 }
 cover etc etc
 cover sbin usr/sbin
@@ -41,11 +43,21 @@ install -d -m 1730 -g crontab /var/spool/cron/crontabs
 touch /var/lib/dpkg/status
 cp $BOX/sendmail /usr/sbin/sendmail
 chmod 755 /usr/sbin/sendmail
-rm -rf /etc/cron.d /etc/crontab /etc/anacrontab /etc/cron.allow /etc/cron.deny
-mkdir /etc/cron.d
-echo 'alice:x:4711:4711::/tmp:/bin/sh' >> /etc/passwd
-echo 'alice:x:4711:' >> /etc/group
-echo 'alice:*:19000:0:99999:7:::' >> /etc/shadow
+rm -f /etc/crontab /etc/anacrontab /etc/cron.allow /etc/cron.deny
+# Of what is in these nothing can be removed where its owner has no number in this namespace.
+for directory in cron.d cron.hourly; do
+  mkdir -p /etc/$directory
+  mount -t tmpfs -o mode=755 tmpfs /etc/$directory
+done
+# Nor can it be written to.
+add() {
+  { cat "/etc/$1" 2>/dev/null || echo 'root:*:19000:0:99999:7:::'; echo "$2"; } > $T/$1
+  mv $T/$1 /etc/$1
+}
+add passwd 'alice:x:4711:4711::/tmp:/bin/sh'
+add group 'alice:x:4711:'
+add shadow 'alice:*:19000:0:99999:7:::'
+chmod 644 /etc/passwd /etc/group
 cd $BOX/work
 "#;
 
@@ -66,8 +78,6 @@ pub struct Machine {
 impl Machine {
     /// A fresh one, with no crontab at all and a user alice.
     pub fn new() -> Self {
-        // SAFETY: geteuid has no preconditions.
-        assert_eq!(unsafe { libc::geteuid() }, 0, "cron runs as root alone: run this test as root");
         let sandbox = Sandbox::new();
         fs::create_dir(sandbox.path("mail")).unwrap();
         // Jobs of other users go through it.
@@ -100,7 +110,11 @@ impl Machine {
             std::os::unix::fs::symlink("jobmon", self.sandbox.path("jobmon-sh")).unwrap();
         }
         let unshare = process::find("unshare", "util-linux");
-        let words = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"];
+        let mut words = vec!["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"];
+        if !plain_user::is_root() {
+            process::find("newuidmap", "uidmap");
+            words.splice(0..0, ["--map-root-user", "--map-auto"]);
+        }
         self.sandbox.program(unshare, words).arg(path).env("JOBMON", program).env_remove("JOBMON_STATE_DIR")
     }
 
