@@ -21,6 +21,9 @@ pub struct Found {
     pub is_running: bool,
 }
 
+/// The jobs of anacron, which have a format of their own.
+pub const ANACRONTAB: &str = "/etc/anacrontab";
+
 /// Finds the daemon: by its process, by Debian's list of packages, by its files.
 pub fn daemon() -> Option<Found> {
     let running = running();

@@ -2,7 +2,7 @@
 //! daemon ignores.
 
 use crate::cron_machine::Machine;
-use crate::harness::{Pushgateway, repository};
+use crate::harness::{PATIENCE, Pushgateway, eventually, repository};
 
 /// `jobmon` on the machine, with what it is to print.
 fn check(machine: &Machine, script: &str, stdout: &str, stderr: &str, code: i32) {
@@ -14,7 +14,6 @@ const CRONTABS: &str = r#"
 cron -L 0
 until pgrep -x cron >/dev/null; do sleep 0.1; done
 printf '17 * * * * root cd / && run-parts --report /etc/cron.hourly\n' > /etc/crontab
-rm -rf /etc/cron.hourly; mkdir /etc/cron.hourly
 touch /etc/cron.hourly/good /etc/cron.hourly/bad.sh /etc/cron.hourly/plain /etc/cron.hourly/.placeholder
 chmod 755 /etc/cron.hourly/good /etc/cron.hourly/bad.sh
 printf '0 1 * * * root /usr/local/bin/report\n' > /etc/cron.d/good
@@ -127,6 +126,20 @@ fn all_crontabs_of_a_machine_are_wrapped_and_unwrapped() {
 }
 
 #[test]
+fn jobs_of_anacron_are_listed_and_left_as_they_are() {
+    let machine = Machine::new();
+    let script = "printf 'SHELL=/bin/sh\\n1\\t5\\tcron.daily\\trun-parts /etc/cron.daily\\n@monthly 9 month jobmon run -n m -- a\\n' > /etc/anacrontab\n\
+                  printf '#!/bin/sh\\n' > /usr/sbin/anacron; chmod 755 /usr/sbin/anacron; cp /etc/anacrontab $BOX\n\
+                  $JOBMON cron scan 2>/dev/null | tr -s ' '; $JOBMON cron scan /etc/anacrontab | tr -s ' '\n\
+                  $JOBMON cron wrap --all --apply; $JOBMON cron wrap /etc/anacrontab --apply; cmp /etc/anacrontab $BOX/anacrontab";
+    let scan = "NAME USER SCHEDULE NEXT WHERE STATE\ncron.daily root every day - /etc/anacrontab:2 not watched\n\
+                month root @monthly - /etc/anacrontab:3 jobmon: no run yet\n";
+    let plan = "/etc/anacrontab\n  left as it is: lines of anacron have no schedule to expect a job by: write \"jobmon run -n NAME \
+                --expect-every 1d --\" in front of a command by hand\n";
+    check(&machine, script, &[scan, scan, plan, plan].concat(), "", 0);
+}
+
+#[test]
 fn a_path_that_a_jobs_user_cannot_run_is_refused() {
     let machine = Machine::new();
     let script = "mkdir -m 700 $BOX/closed; cp $JOBMON $BOX/closed/jobmon\n\
@@ -233,6 +246,21 @@ fn lines_of_jobs_stay_as_they_are_under_jobmon_sh() {
 }
 
 #[test]
+fn a_line_with_a_fallback_runs_on_where_jobmon_was_removed() {
+    let machine = Machine::new();
+    let script = "mkdir $BOX/gone; cp $JOBMON $BOX/gone/jobmon\n\
+                  printf '* * * * * root cat > %s/ran; exit 4%%from input\\n* * * * * root test -d / && echo x > %s/guarded\\n' $BOX $BOX > /etc/cron.d/one\n\
+                  cp /etc/cron.d/one $BOX/before; $BOX/gone/jobmon cron wrap /etc/cron.d/one --fallback --apply >/dev/null; rm -r $BOX/gone\n\
+                  grep -c gone/jobmon /etc/cron.d/one; faketime '2026-11-28 12:00:58' cron -f -L 15 &\n\
+                  until [ -s $BOX/guarded ] && [ -s $BOX/ran ] && ! pgrep -x sh; do sleep 0.1; done; cat $BOX/ran $BOX/guarded\n\
+                  $JOBMON cron unwrap /etc/cron.d/one --apply >/dev/null; cmp /etc/cron.d/one $BOX/before && echo as before";
+    machine.script(&format!("set +e\n{script}")).stdout("2\nfrom input\nx\nas before\n").any_stderr().run();
+    eventually(PATIENCE, "the end of the job in the log", || {
+        machine.log().iter().any(|line| line.contains("failed with exit status 4")).then_some(())
+    });
+}
+
+#[test]
 fn an_own_crontab_needs_no_root() {
     let machine = Machine::new();
     let script = "chmod 755 $BOX; printf '0 3 * * * /a/backup x\\n' | crontab -u alice -\n\
@@ -287,9 +315,7 @@ fn three_lines_of_the_readme_lead_from_twenty_jobs_to_their_metrics() {
          until [ -e $BOX/stop ]; do sleep 0.1; done; grep -c ScriptFailed /etc/jobmon/rules.yml"
     );
     let running = machine.script(&script).any_stdout().any_stderr().spawn();
-    crate::harness::eventually(crate::harness::PATIENCE, "twenty groups at the gateway", || {
-        (gateway.keys().len() == 20).then_some(())
-    });
+    eventually(PATIENCE, "twenty groups at the gateway", || (gateway.keys().len() == 20).then_some(()));
     machine.sandbox.write("stop", "");
     running.wait();
     let text = gateway.scrape().text();

@@ -9,8 +9,6 @@
     reason = "rules of the program, not of what looks at it from outside"
 )]
 
-#[path = "../hard_lines.rs"]
-mod hard_lines;
 mod harness;
 
 mod attempts_of_different_worth;
@@ -40,6 +38,7 @@ mod generate_site;
 mod generated;
 mod group_signals;
 mod groups;
+mod hard_lines;
 mod history;
 mod ignored_signals;
 mod janitor_support;

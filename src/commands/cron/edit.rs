@@ -14,9 +14,13 @@ use crate::commands::session::state_dir;
 use crate::commands::{complain, print_bytes};
 use crate::config::Config;
 use crate::schedules::apply::{self, Backup, Backups, Origin};
-use crate::schedules::keep_lines;
 use crate::schedules::plan::{self, Action, Plan, Selection, Style};
+use crate::schedules::{host, keep_lines};
 use crate::text::one_line;
+
+/// Its lines say how many days may pass, not when; what such a job may be expected by is for its owner to say.
+const ANACRON: &str = "lines of anacron have no schedule to expect a job by: write \"jobmon run -n NAME --expect-every 1d --\" \
+                       in front of a command by hand";
 
 /// Puts jobmon in front of jobs.
 pub fn wrap(args: &WrapArgs, config: &Config) -> Result<ExitCode> {
@@ -140,6 +144,9 @@ fn edit(verb: Verb, sources: &Sources, plans: Vec<Plan>, apply: bool, config: &C
             let jobs = Some(plan.changes());
             changes.push(Change { origin: source.origin.clone(), before, after: plan.text, jobs });
         }
+    }
+    if sources.has_anacrontab && verb.name == WRAP.name {
+        text.extend(format!("{}\n  left as it is: {ANACRON}\n", host::ANACRONTAB).into_bytes());
     }
     change::finish(verb, &text, &changes, &sources.failures, apply, config)
 }

@@ -39,10 +39,10 @@ pub fn run(args: &ScanArgs, config: &Config) -> ExitCode {
         rows.extend(of_crontab(source, names, now));
     }
     let has_jobs = rows.iter().any(|row| row.name.is_some());
+    if found.has_anacrontab {
+        rows.extend(of_anacron());
+    }
     if is_everything {
-        if is_root {
-            rows.extend(of_anacron());
-        }
         rows.extend(timers::all(is_root).into_iter().map(of_timer));
     }
     let mut failures = found.failures;
@@ -130,8 +130,7 @@ fn of_scripts(directory: &Path, user: Option<&str>, schedule: &str, next: Option
 
 /// The jobs of /etc/anacrontab: period in days, delay in minutes, name, command (anacrontab(5)).
 fn of_anacron() -> Vec<JobRow> {
-    const FILE: &str = "/etc/anacrontab";
-    let Ok(text) = std::fs::read_to_string(FILE) else { return Vec::new() };
+    let Ok(text) = std::fs::read_to_string(host::ANACRONTAB) else { return Vec::new() };
     let is_installed = ["/usr/sbin/anacron", "/usr/bin/anacron"].iter().any(|path| Path::new(path).exists());
     let row = |(at, line): (usize, &str)| {
         let mut words = line.split_ascii_whitespace();
@@ -148,15 +147,19 @@ fn of_anacron() -> Vec<JobRow> {
         is_job.then(|| JobRow {
             name: Some(name.to_owned()),
             user: Some("root".to_owned()),
-            schedule: if period.starts_with('@') { period.to_owned() } else { format!("every {period} days") },
+            schedule: if period.starts_with('@') { period.to_owned() } else { every(period) },
             next: None,
-            place: FILE.to_owned(),
+            place: host::ANACRONTAB.to_owned(),
             line: Some(at + 1),
             command,
             state,
         })
     };
     text.lines().enumerate().filter_map(row).collect()
+}
+
+fn every(days: &str) -> String {
+    if days == "1" { "every day".to_owned() } else { format!("every {days} days") }
 }
 
 fn of_timer(timer: Timer) -> JobRow {

@@ -75,6 +75,8 @@ pub struct Sources {
     pub read: Vec<Source>,
     /// Why each of the others was not.
     pub failures: Vec<Error>,
+    /// Whether that of anacron was meant, which is no crontab.
+    pub has_anacrontab: bool,
 }
 
 /// The daemon that was named, else this host's, else the strictest.
@@ -118,8 +120,13 @@ pub fn collect(args: &CrontabArgs) -> Sources {
         }
     }
     let mut seen = BTreeSet::new();
+    sources.has_anacrontab = args.all && Path::new(host::ANACRONTAB).exists();
     for (origin, is_named) in origins {
         if !seen.insert(origin.clone()) {
+            continue;
+        }
+        if origin == Origin::File(host::ANACRONTAB.into()) {
+            sources.has_anacrontab = true;
             continue;
         }
         match apply::read(&origin) {
