@@ -120,10 +120,18 @@ fn whoever_is_on_call_hears_of_what_goes_wrong_and_of_its_end() {
     let hangs = [("alertname", "ScriptLongRunning"), ("script_name", "hanging"), ("instance", "h")];
     let lost = [("alertname", "ScriptLost"), ("script_name", "killed"), ("instance", "k")];
     let never_ran = [("alertname", "ScriptNeverRan"), ("script_name", "never"), ("instance", "h")];
+    let warned = [("alertname", "ScriptWarned"), ("script_name", "warned"), ("instance", "h")];
+    let too_short = [("alertname", "ScriptTooShort"), ("script_name", "short"), ("instance", "h")];
+    let flaky = [("alertname", "ScriptFailed"), ("script_name", "flaky"), ("instance", "h")];
     let down = [("alertname", "PushgatewayDown")];
 
     host.jobmon(["run", "-n", "healthy", "--", "true"]).run();
     host.jobmon(["run", "-n", "failing", "--", "sh", "-c", "exit 3"]).code(3).run();
+    host.jobmon(["run", "-n", "warned", "--warning-codes", "1", "--", "false"]).code(1).run();
+    host.jobmon(["run", "-n", "short", "--min-duration", "1h", "--", "true"]).run();
+    host.jobmon(["run", "-n", "flaky", "--", "true"]).run();
+    let flaky_run = || host.jobmon(["run", "-n", "flaky", "--tolerate", "1", "--", "false"]).code(1).run();
+    flaky_run();
     host.jobmon(["register", "-n", "never", "--expect-every", "1s"]).run();
     let hanging =
         host.jobmon(["run", "-n", "hanging", "--max-duration", "2s", "--", "sleep", "600"]).signal(15).spawn();
@@ -135,9 +143,12 @@ fn whoever_is_on_call_hears_of_what_goes_wrong_and_of_its_end() {
     });
     killed.kill_with_its_reporter();
 
-    for alert in [&failed, &hangs, &lost, &never_ran] {
+    for alert in [&failed, &hangs, &lost, &never_ran, &warned, &too_short] {
         chain.hears("firing", alert);
     }
+    assert!(chain.webhook.last(&[("script_name", "flaky")]).is_none(), "one failure is tolerated");
+    flaky_run();
+    chain.hears("firing", &flaky);
     let (_, alert) = chain.webhook.last(&failed).unwrap();
     assert_eq!(alert["annotations"]["summary"], "failing on h failed (exit 3)");
     assert_eq!(alert["labels"]["job"], "script_monitor", "honor_labels: the job's own");
@@ -145,11 +156,12 @@ fn whoever_is_on_call_hears_of_what_goes_wrong_and_of_its_end() {
     // Each is over with the next good run, which for a killed one is also the run that finds it.
     hanging.send(15);
     hanging.wait();
-    for name in ["failing", "never", "hanging"] {
+    chain.host.jobmon(["run", "-n", "short", "--min-duration", "1us", "--", "true"]).run();
+    for name in ["failing", "never", "hanging", "flaky"] {
         chain.host.jobmon(["run", "-n", name, "--", "true"]).run();
     }
     chain.other_host.jobmon(["run", "-n", "killed", "--", "true"]).run();
-    for alert in [&failed, &hangs, &lost, &never_ran] {
+    for alert in [&failed, &hangs, &lost, &never_ran, &too_short, &flaky] {
         chain.hears("resolved", alert);
     }
     let counts: Vec<_> = chain.gateway.group(&killed_key).unwrap()["script_runs_total"]["metrics"]

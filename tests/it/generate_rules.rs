@@ -63,6 +63,7 @@ fn per_job() -> RuleOptions {
 const RESULTS: &str = include_str!("../prometheus/results_test.yml");
 const TIMES: &str = include_str!("../prometheus/times_test.yml");
 const GROUPS: &str = include_str!("../prometheus/groups_test.yml");
+const DAYS: &str = include_str!("../prometheus/days_test.yml");
 const WEEKS: &str = include_str!("../prometheus/weeks_test.yml");
 const GATEWAYS: &str = include_str!("../prometheus/gateways_test.yml");
 const REGISTERED: &str = include_str!("../prometheus/registered_test.yml");
@@ -75,6 +76,11 @@ fn alerts_on_results() {
 #[test]
 fn alerts_on_times() {
     test_rules(&rules::render(&RuleOptions::default()), TIMES);
+}
+
+#[test]
+fn alerts_after_hours() {
+    test_rules(&rules::render(&RuleOptions::default()), DAYS);
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn cases_hold_for_other_options() {
 /// No alert without both proofs.
 #[test]
 fn every_alert_has_a_case_that_fires_and_one_that_is_silent() {
-    let cases = [RESULTS, TIMES, WEEKS, GROUPS, GATEWAYS, REGISTERED].concat();
+    let cases = [RESULTS, TIMES, DAYS, WEEKS, GROUPS, GATEWAYS, REGISTERED].concat();
     let names = rules::alert_names(&per_job());
     assert_eq!(names.len(), 21, "{names:?}");
     for name in names {

@@ -18,6 +18,7 @@ pub mod process;
 pub mod pushgateway;
 pub mod sandbox;
 pub mod servers;
+pub mod victoria;
 pub mod webhook;
 
 pub use certificates::Certificates;
@@ -27,6 +28,7 @@ pub use nginx::Nginx;
 pub use pushgateway::Pushgateway;
 pub use sandbox::{Run, Sandbox};
 pub use servers::{Alertmanager, NodeExporter, Prometheus};
+pub use victoria::{VictoriaMetrics, Vmalert};
 pub use webhook::Webhook;
 
 pub use crate::waiting::{PATIENCE, eventually};

@@ -85,6 +85,7 @@ mod supervisor_killed;
 mod terminal;
 mod textfile;
 mod usage;
+mod vmalert;
 mod waiting;
 mod what_a_failure_counts_against;
 mod yes_to_everything;
