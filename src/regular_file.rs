@@ -17,6 +17,22 @@ pub struct FileContent {
     pub bytes: Vec<u8>,
     /// Its permission bits.
     pub mode: u32,
+    /// The user and the group that it belongs to.
+    pub owner: (u32, u32),
+}
+
+impl FileContent {
+    /// Who else than root can have written it, if anybody. An empty file says nothing, so everybody may write `/dev/null`.
+    fn distrust(&self) -> Option<String> {
+        let (user, group) = self.owner;
+        match self.mode {
+            _ if self.bytes.is_empty() => None,
+            _ if user != 0 => Some(format!("belongs to user {user}")),
+            mode if mode & 0o002 != 0 => Some("every user can write it".to_owned()),
+            mode if mode & 0o020 != 0 && group != 0 => Some(format!("group {group} can write it")),
+            _ => None,
+        }
+    }
 }
 
 /// Why a file cannot be read; says which.
@@ -31,6 +47,7 @@ enum Reason {
     NotRegular,
     LargerThan(u64),
     NotUtf8 { line: usize },
+    Untrusted(String),
     Io(io::Error),
 }
 
@@ -57,23 +74,29 @@ pub fn read(path: &Path, most: u64) -> Result<FileContent, FileError> {
     let error = |reason| FileError { path: path.to_owned(), reason };
     let file = open(path)?;
     let io = |io| error(Reason::Io(io));
-    let mode = file.metadata().map_err(io)?.mode();
+    let metadata = file.metadata().map_err(io)?;
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > most {
         return Err(error(Reason::LargerThan(most)));
     }
-    Ok(FileContent { bytes, mode })
+    Ok(FileContent { bytes, mode: metadata.mode(), owner: (metadata.uid(), metadata.gid()) })
 }
 
-/// Reads a regular file of at most so many bytes of UTF-8; with its permission bits.
+/// Reads a regular file of at most so many bytes of UTF-8, whose content jobmon obeys: configuration, passwords, headers. Root
+/// obeys nobody else's. With the permission bits.
 ///
 /// # Errors
-/// As [`read`], or in which line it is not UTF-8.
-pub fn read_text(path: &Path, most: u64) -> Result<(String, u32), FileError> {
-    let FileContent { bytes, mode } = read(path, most)?;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok((text, mode)),
+/// As [`read`], that somebody else than root can write the file, or in which line it is not UTF-8.
+pub fn read_settings(path: &Path, most: u64) -> Result<(String, u32), FileError> {
+    let content = read(path, most)?;
+    if nix::unistd::geteuid().is_root()
+        && let Some(why) = content.distrust()
+    {
+        return Err(FileError { path: path.to_owned(), reason: Reason::Untrusted(why) });
+    }
+    match String::from_utf8(content.bytes) {
+        Ok(text) => Ok((text, content.mode)),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -110,6 +133,13 @@ fn is_null(metadata: &Metadata) -> bool {
 }
 
 impl FileError {
+    /// Whether it cannot even be looked for: a directory on the way to it is closed to this user.
+    pub fn is_out_of_reach(&self) -> bool {
+        let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        matches!(&self.reason, Reason::Io(error) if denied(error))
+            && self.path.symlink_metadata().is_err_and(|error| denied(&error))
+    }
+
     /// Whether there is no such file.
     pub fn is_missing(&self) -> bool {
         let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
@@ -124,6 +154,7 @@ impl fmt::Display for FileError {
             Reason::NotRegular => f.write_str("not a regular file"),
             Reason::LargerThan(most) => write!(f, "larger than {most} bytes"),
             Reason::NotUtf8 { line } => write!(f, "not valid UTF-8 in line {line}"),
+            Reason::Untrusted(why) => write!(f, "{why}, so root does not use it"),
             Reason::Io(error) => error.fmt(f),
         }
     }
@@ -187,12 +218,27 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, "a\nb\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        assert_eq!(read_text(&path, 100).unwrap(), ("a\nb\n".to_owned(), 0o100_640));
+        assert_eq!(read_settings(&path, 100).unwrap(), ("a\nb\n".to_owned(), 0o100_640));
         fs::write(&path, b"a\nb\n\xe4").unwrap();
-        let error = read_text(&path, 100).unwrap_err();
+        let error = read_settings(&path, 100).unwrap_err();
         assert_eq!(error.to_string(), format!("{}: not valid UTF-8 in line 3", path.display()));
         assert!(!error.is_missing());
-        assert!(read_text(&path.join("below"), 100).unwrap_err().is_missing());
+        assert!(read_settings(&path.join("below"), 100).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn root_obeys_no_file_that_others_can_write() {
+        let check = |bytes: &[u8], mode: u32, owner: (u32, u32), expected: Option<&str>| {
+            let content = FileContent { bytes: bytes.to_vec(), mode: 0o100_000 | mode, owner };
+            assert_eq!(content.distrust().as_deref(), expected, "{mode:o} {owner:?}");
+        };
+        check(b"x", 0o644, (0, 0), None);
+        check(b"x", 0o400, (0, 5), None);
+        check(b"x", 0o664, (0, 0), None);
+        check(b"x", 0o664, (0, 5), Some("group 5 can write it"));
+        check(b"x", 0o646, (0, 0), Some("every user can write it"));
+        check(b"x", 0o600, (1000, 0), Some("belongs to user 1000"));
+        check(b"", 0o666, (0, 0), None);
     }
 
     #[test]

@@ -109,9 +109,28 @@ fn clamp_to_calendar(moment: SystemTime) -> SystemTime {
     moment.clamp(SystemTime::UNIX_EPOCH, last)
 }
 
+/// What stands in the place of a secret wherever something is shown.
+pub const MASK: &str = "********";
+
+/// `text` without what may be a user name and a password: everything up to the last `@`, whatever stands there.
+pub fn masked(text: &str) -> String {
+    match text.rfind('@') {
+        Some(at) => format!("{}{MASK}{}", if text.starts_with('"') { "\"" } else { "" }, &text[at..]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everything_up_to_the_last_at_is_masked() {
+        let check = |text: &str, expected: &str| assert_eq!(masked(text), expected);
+        check("http://gw:x", "http://gw:x");
+        check("htp://u:p@gw", "********@gw");
+        check("\"u:p@w@gw:x\"", "\"********@gw:x\"");
+    }
 
     #[test]
     fn durations_are_short() {

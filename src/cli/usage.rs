@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::text::masked;
+
 /// The subcommands that `args` name, as far as they can be told: for the hint which help to read.
 pub(super) fn subcommand_path(root: &clap::Command, args: &[OsString]) -> Vec<String> {
     let mut path = Vec::new();
@@ -33,7 +35,7 @@ pub(super) fn one_line(error: &Error, path: &[&str]) -> String {
     let problem = match (error.kind(), argument) {
         (ErrorKind::UnknownArgument, Some(argument)) => match context(error, ContextKind::SuggestedArg) {
             Some(suggestion) => format!("unknown option {argument}: did you mean {suggestion}?"),
-            None if path.first() == Some(&"run") => {
+            None if matches!(path, ["run"] | ["generate", "systemd"]) => {
                 format!("unknown option {argument}: what belongs to the command comes after --")
             }
             None if path.is_empty() => {
@@ -82,7 +84,7 @@ pub(super) fn one_line(error: &Error, path: &[&str]) -> String {
         // Whatever else clap may find: the first line of its message, without "error: ".
         _ => {
             let page = error.render().to_string();
-            page.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+            masked(page.lines().next().unwrap_or_default().trim_start_matches("error: "))
         }
     };
     let problem: String = problem.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -96,7 +98,12 @@ fn bare(argument: &str) -> &str {
     word.trim_matches(|c| "<>[].".contains(c))
 }
 
+/// What clap says of an error, in words that may have been an address with a password.
 fn context(error: &Error, kind: ContextKind) -> Option<String> {
+    words(error, kind).map(|words| masked(&words))
+}
+
+fn words(error: &Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
         ContextValue::Strings(texts) => Some(texts.join(", ")),

@@ -11,6 +11,7 @@ use super::secret::MASK;
 use super::setting::{Flag, SPECS, Setting, near_miss};
 use crate::cli::Flags;
 use crate::text::Warning;
+use crate::text::masked;
 
 /// Where a value comes from, from the weakest to the strongest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,11 +126,7 @@ impl Raw {
     pub(super) fn quoted(&self, setting: Setting) -> String {
         match setting {
             _ if setting.is_secret() => MASK.to_owned(),
-            // A user name and a password may stand before an @.
-            Setting::Gateways => {
-                let text = self.to_string();
-                if text.contains('@') { MASK.to_owned() } else { text }
-            }
+            Setting::Gateways => masked(&self.to_string()),
             _ => self.to_string(),
         }
     }
@@ -283,19 +280,41 @@ fn is_list(setting: Setting) -> bool {
     matches!(setting, Setting::Labels | Setting::Gateways | Setting::Headers)
 }
 
+/// Addresses with commas or white space between them. A password may contain these, so one of them separates only where a
+/// scheme follows it, or no `@` before the next that does.
+fn split_addresses(text: &[u8]) -> Vec<&[u8]> {
+    let is_separator = |byte: u8| byte == b',' || byte.is_ascii_whitespace();
+    let begins_address = |at: usize| {
+        let rest = &text[at..];
+        let letters = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        letters > 0 && rest[letters..].starts_with(b"://")
+    };
+    let mut addresses = Vec::new();
+    let mut start = 0;
+    for at in (0..text.len()).filter(|&at| is_separator(text[at])) {
+        let next = (at + 1..text.len()).find(|&at| is_separator(text[at - 1]) && begins_address(at));
+        let element = &text[at..next.unwrap_or(text.len())];
+        if next == Some(at + 1) || !element.contains(&b'@') {
+            addresses.push(&text[start..at]);
+            start = at + 1;
+        }
+    }
+    addresses.push(&text[start..]);
+    addresses
+}
+
 /// A variable that holds a list is taken apart: gateways at white space and commas, labels at commas, headers at line
 /// feeds.
 fn split_variable(setting: Setting, value: &OsStr) -> Raw {
-    let at = |separator: fn(&u8) -> bool| {
-        let parts = value.as_bytes().split(separator).map(<[u8]>::trim_ascii).filter(|part| !part.is_empty());
-        Raw::List(parts.map(|part| OsStr::from_bytes(part).to_owned()).collect())
+    let bytes = value.as_bytes();
+    let parts = match setting {
+        Setting::Gateways => split_addresses(bytes),
+        Setting::Labels => bytes.split(|byte| *byte == b',').collect(),
+        Setting::Headers => bytes.split(|byte| *byte == b'\n').collect(),
+        _ => return Raw::Text(value.to_owned()),
     };
-    match setting {
-        Setting::Gateways => at(|byte| *byte == b',' || byte.is_ascii_whitespace()),
-        Setting::Labels => at(|byte| *byte == b','),
-        Setting::Headers => at(|byte| *byte == b'\n'),
-        _ => Raw::Text(value.to_owned()),
-    }
+    let parts = parts.into_iter().map(<[u8]>::trim_ascii).filter(|part| !part.is_empty());
+    Raw::List(parts.map(|part| OsStr::from_bytes(part).to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -318,6 +337,12 @@ mod tests {
         };
         check("JOBMON_GATEWAY", "http://a, http://b\nhttp://c", &["http://a", "http://b", "http://c"]);
         check("JOBMON_GATEWAYS", " http://a ", &["http://a"]);
+        check("JOBMON_GATEWAY", "a:9091,b:9091 c", &["a:9091", "b:9091", "c"]);
+        // A password with what separates addresses.
+        check("JOBMON_GATEWAY", "http://u:p,w d@a, http://b", &["http://u:p,w d@a", "http://b"]);
+        check("JOBMON_GATEWAY", "http://u:p,w@a,b", &["http://u:p,w@a", "b"]);
+        check("JOBMON_GATEWAY", "http://a,https://u:p,@b\nc", &["http://a", "https://u:p,@b", "c"]);
+        check("JOBMON_GATEWAY", "a,u:p@b", &["a,u:p@b"]);
         check("JOBMON_LABELS", "k=v, k2=a b,", &["k=v", "k2=a b"]);
         check("JOBMON_HEADERS", "X-A: 1, 2\nX-B: 3", &["X-A: 1, 2", "X-B: 3"]);
     }

@@ -16,7 +16,7 @@ use crate::ci::{self, CiJob};
 use crate::cli::Flags;
 use crate::expectation::Expectation;
 use crate::naming;
-use crate::regular_file::read_text;
+use crate::regular_file::read_settings;
 use crate::text::Warning;
 
 const SYSTEM_FILE: &str = "/etc/jobmon/config.toml";
@@ -43,15 +43,16 @@ pub fn load(flags: &Flags, command: Option<OsString>, purpose: Purpose) -> Resul
     let mut files = Vec::new();
     let implied = [Some(PathBuf::from(SYSTEM_FILE)), user_file(&facts)];
     for path in implied.into_iter().flatten() {
-        match read_text(&path, LARGEST_FILE) {
+        match read_settings(&path, LARGEST_FILE) {
             Ok((text, mode)) => files.extend(ConfigFile::parse(path, &text, mode, &mut warnings)),
-            Err(error) if error.is_missing() => {}
+            // The home directory may be another user's (sudo, su): nobody meant that file.
+            Err(error) if error.is_missing() || error.is_out_of_reach() => {}
             Err(error) => warnings.push(Warning::new(format!("{error}; ignored"))),
         }
     }
     if let Some(path) = explicit_file(&layers) {
         let before = warnings.len();
-        let file = match read_text(&path, LARGEST_FILE) {
+        let file = match read_settings(&path, LARGEST_FILE) {
             Ok((text, mode)) => ConfigFile::parse(path, &text, mode, &mut warnings),
             Err(error) => {
                 warnings.push(Warning::new(format!("{error}; ignored")));
@@ -210,7 +211,7 @@ fn ci_layer(job: &CiJob, layers: &Layers) -> Vec<Entry> {
 fn holds_secret(entry: &Entry) -> bool {
     let is_confidential = |text: &OsStr| Header::parse(text).is_ok_and(|header| header.is_confidential());
     match (entry.setting, &entry.raw) {
-        (Setting::Gateways, raw) => raw.to_string().contains('@'),
+        (Setting::Gateways, raw) => raw.quoted(Setting::Gateways) != raw.to_string(),
         (Setting::Headers, Raw::Table(pairs)) => {
             pairs.iter().any(|(name, ..)| is_confidential(OsStr::new(&format!("{name}: x"))))
         }

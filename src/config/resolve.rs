@@ -10,8 +10,8 @@ use super::layer::{Entry, Layers, Origin, Raw};
 use super::parse::{self, Label, Reason};
 use super::setting::{Setting, secret_variables};
 use super::{
-    Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, OutputSettings, Purpose, Report,
-    Scope, Secret, SecretSource, Storage, UsageError, signal,
+    Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, MASK, OutputSettings, Purpose,
+    Report, Scope, Secret, SecretSource, Storage, UsageError, signal,
 };
 use crate::exit_code::ResultCodes;
 use crate::expectation::{Amounts, Expectation};
@@ -280,11 +280,18 @@ impl Merge<'_> {
                 return Ok(gateways);
             }
         };
-        for text in texts {
+        // What a separator in a variable cut off may be a part of the password that ends with an @ behind it.
+        let last_at = texts.iter().rposition(|text| text.as_bytes().contains(&b'@')).unwrap_or_default();
+        let in_doubt = if matches!(entry.origin, Origin::Variable(_)) { last_at } else { 0 };
+        for (index, text) in texts.into_iter().enumerate() {
             let gateway = text.to_str().ok_or_else(|| "not valid UTF-8".to_owned()).and_then(Gateway::parse);
             match gateway {
                 Ok(gateway) if gateways.iter().any(|other| other.url() == gateway.url()) => {}
                 Ok(gateway) => gateways.push(gateway),
+                Err(_) if index < in_doubt => {
+                    let entry = Entry { raw: Raw::Text(MASK.into()), ..entry.clone() };
+                    self.refuse(&entry, "not an address of a gateway")?;
+                }
                 Err(reason) => {
                     let entry = Entry { raw: Raw::Text(text), ..entry.clone() };
                     self.refuse(&entry, &reason)?;

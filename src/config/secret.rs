@@ -4,10 +4,9 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::regular_file::read_text;
+use crate::regular_file::read_settings;
 
-/// What stands in the place of a secret wherever something is shown.
-pub const MASK: &str = "********";
+pub use crate::text::MASK;
 
 /// A larger file is not a password.
 const LARGEST_SECRET: u64 = 64 * 1024;
@@ -85,7 +84,7 @@ impl SecretSource {
 
 /// The content of a file with a secret in it, and a warning if everybody can read it.
 pub(super) fn read_private_file(path: &Path) -> Result<(String, Option<String>), String> {
-    let (text, mode) = read_text(path, LARGEST_SECRET).map_err(|error| error.to_string())?;
+    let (text, mode) = read_settings(path, LARGEST_SECRET).map_err(|error| error.to_string())?;
     Ok((text, world_readable(path, mode)))
 }
 
@@ -179,7 +178,8 @@ fn header_line(line: &str) -> Result<(String, Secret), String> {
     }
     let value = value.trim();
     if value.is_empty() || value.contains(|c: char| c.is_control()) {
-        return Err(format!("the header {name} has an empty value or a control character in it"));
+        // Not by its name: a secret may stand there by mistake.
+        return Err("the value is empty or has a control character in it".to_owned());
     }
     Ok((name.to_owned(), Secret::new(value)))
 }
@@ -239,7 +239,7 @@ mod tests {
         check("@", Err("no file name"));
         check("nothing", Err("NAME: VALUE"));
         check("a b: c", Err("NAME: VALUE"));
-        check("X-A: ", Err("empty value"));
+        check("X-A: ", Err("value is empty"));
         check("X-A: a\nb", Err("control character"));
         check("Content-Length: 0", Err("jobmon's own"));
     }

@@ -131,7 +131,11 @@ fn what_means_nothing_on_the_command_line_is_bad_usage() {
         "--label \"pushgateway=x\": label name \"pushgateway\" is taken: Prometheus names the gateway by it",
     );
     check("gateway", &["ftp://gw"], "--gateway \"ftp://gw\": an address starts with http:// or https://");
-    check("gateway", &["htp://u:secret@gw"], &format!("--gateway {MASK}: an address starts with http:// or https://"));
+    check(
+        "gateway",
+        &["htp://u:secret@gw"],
+        &format!("--gateway \"{MASK}@gw\": an address starts with http:// or https://"),
+    );
     check("scope", &["all"], "--scope \"all\": not \"host\" or \"service\"");
     check("tail", &["2G"], "--tail \"2G\": more than 64M is more than the history should hold");
     check("header", &["X"], &format!("--header {MASK}: not of the form \"NAME: VALUE\""));
