@@ -50,5 +50,7 @@ fn lock_file(dir: &StateDir, key: &GroupingKey) -> Option<File> {
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         options.open(&path)
     };
-    open().or_else(|_| dir.create_dir(&dir.locks()).and_then(|()| open())).ok()
+    let file = open().or_else(|_| dir.create_dir(&dir.locks()).and_then(|()| open())).ok()?;
+    dir.keep_usable(&file);
+    Some(file)
 }

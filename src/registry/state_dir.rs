@@ -73,9 +73,16 @@ impl StateDir {
         create_private(path)
     }
 
+    /// Gives the owner of a file that was just created what a strange umask took.
+    pub fn keep_usable(&self, file: &File) {
+        // What belongs to somebody else is his to change.
+        _ = undo_umask(file);
+    }
+
     /// Takes the lock under which the database file is created or set aside; held until the file is closed.
     pub(super) fn lock_database_file(&self, deadline: Instant) -> io::Result<File> {
         let lock = private_file().create(true).truncate(false).open(self.path.join("registry.lock"))?;
+        self.keep_usable(&lock);
         loop {
             match lock.try_lock() {
                 Ok(()) => return Ok(lock),
@@ -110,12 +117,30 @@ fn create_private(path: &Path) -> io::Result<()> {
     if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound)
         && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
     {
-        fs::create_dir_all(parent)?;
+        create_parents(parent)?;
         created = builder.create(path);
     }
     match created {
         // The umask may have taken the owner's own bits.
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// `mkdir -p`, where the owner of a new directory can use it whatever the umask says.
+fn create_parents(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_parents(parent)?;
+    }
+    match fs::create_dir(path) {
+        Ok(()) => {
+            let mode = fs::metadata(path)?.mode() & 0o7777;
+            if mode & 0o700 == 0o700 { Ok(()) } else { fs::set_permissions(path, Permissions::from_mode(mode | 0o700)) }
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }

@@ -4,10 +4,10 @@
 //! a file that nobody holds was left by a jobmon that was killed, and goes when
 //! another one sees to what such runs left. What is in it goes with it: nobody knows whether the run was done with it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::grouping::GroupingKey;
@@ -100,10 +100,8 @@ fn create(state_dir: &Path) -> Result<(PathBuf, File), String> {
     let (dir, _) = StateDir::open(state_dir)?;
     let folder = folder(&dir);
     let failed = |error: io::Error| format!("{}: {error}", folder.display());
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => sweep(&dir),
-    }
+    dir.create_dir(&folder).map_err(failed)?;
+    sweep(&dir);
     // Another jobmon that sweeps may take a file that is not locked yet.
     for _ in 0..3 {
         let path = folder.join(format!("{}.prom", journal::new_run_id().as_str()));

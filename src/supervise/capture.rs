@@ -142,9 +142,6 @@ impl Capture {
         }
         let streams = [1, 2].map(Stream::look_at);
         let ways = stream::ways(&streams, output.hold.is_some());
-        if output.hold.is_none() && ways.contains(&Way::Terminal) {
-            warnings.push("--tail: a terminal's output is not kept, so that the job finds a terminal".to_owned());
-        }
         let mut capture = Self {
             output: output.clone(),
             pipes: Vec::new(),

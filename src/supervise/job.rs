@@ -61,7 +61,7 @@ enum State {
     /// Before the first attempt (`then` is to lock) or between two of them.
     Delayed { until: Moment, then: Next },
     /// Another run holds the lock.
-    Locking { file: File, until: Moment, next: Moment },
+    Locking { until: Moment, next: Moment },
     /// An attempt.
     Running(Running),
     /// Since then.
@@ -112,7 +112,7 @@ impl<'a> Job<'a> {
         };
         sys::reserve_memory();
         if limits.splay.is_zero() {
-            job.take_lock();
+            job.begin_to_lock();
         }
         job
     }
@@ -230,48 +230,32 @@ impl<'a> Job<'a> {
     fn on_time(&mut self, now: Moment) {
         match &mut self.state {
             State::Delayed { until, then } if now >= *until => match then {
-                Next::Lock => self.take_lock(),
+                Next::Lock => self.begin_to_lock(),
                 Next::Attempt => self.attempt(),
             },
-            State::Locking { next, until, .. } if now >= (*next).min(*until) => self.retake_lock(now),
+            &mut State::Locking { next, until } if now >= next.min(until) => self.take_lock(until),
             _ => {}
         }
     }
 
-    fn take_lock(&mut self) {
-        match &self.limits.lock {
-            None => self.attempt(),
-            Some(request) => {
-                let until = Moment::now().after(request.wait);
-                let taken = lock::open_and_try(&request.path);
-                self.on_lock(taken, until);
-            }
-        }
+    fn begin_to_lock(&mut self) {
+        let wait = self.limits.lock.as_ref().map(|request| request.wait).unwrap_or_default();
+        self.take_lock(Moment::now().after(wait));
     }
 
-    fn retake_lock(&mut self, now: Moment) {
-        let state = std::mem::replace(&mut self.state, State::Delayed { until: now, then: Next::Lock });
-        match state {
-            State::Locking { file, until, .. } => self.on_lock(lock::attempt(file), until),
-            other => self.state = other,
-        }
-    }
-
-    fn on_lock(&mut self, taken: std::io::Result<Taken>, until: Moment) {
+    fn take_lock(&mut self, until: Moment) {
+        let Some(request) = &self.limits.lock else { return self.attempt() };
+        let taken = lock::take(&request.path);
         let now = Moment::now();
         match taken {
             Ok(Taken::Ours(file)) => {
                 self.lock = Some(file);
                 self.attempt();
             }
-            Ok(Taken::Busy(_)) if now >= until => self.end(End::Skipped),
-            Ok(Taken::Busy(file)) => {
-                self.state = State::Locking { file, until, next: now.after(LOCK_INTERVAL) };
-            }
+            Ok(Taken::Busy) if now >= until => self.end(End::Skipped),
+            Ok(Taken::Busy) => self.state = State::Locking { until, next: now.after(LOCK_INTERVAL) },
             Err(error) => {
-                let path = self.limits.lock.as_ref().map(|request| request.path.display().to_string());
-                let path = path.unwrap_or_default();
-                self.warnings.push(format!("lock {path}: {error}; running without a lock"));
+                self.warnings.push(format!("lock {}: {error}; running without a lock", request.path.display()));
                 self.attempt();
             }
         }
