@@ -2,6 +2,7 @@
 //!
 //! cron mails every byte, so that only warnings and errors are printed unless `-v` asks for more.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,35 @@ pub fn hold_more(words: &[u8]) {
     }
 }
 
+/// Begins a round of something that is done again and again: a warning or an error that the last round had, or this one had
+/// already, is not said again.
+pub fn begin_round() {
+    let mut rounds = ROUNDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let rounds = rounds.get_or_insert_default();
+    rounds.last = std::mem::take(&mut rounds.this);
+}
+
+/// What was said in the last round and in this one.
+#[derive(Default)]
+struct Rounds {
+    last: HashSet<Vec<u8>>,
+    this: HashSet<Vec<u8>>,
+}
+
+/// None where nothing is done again.
+static ROUNDS: Mutex<Option<Rounds>> = Mutex::new(None);
+
+/// Whether this line is a warning that was said before.
+fn was_said(line: &[u8]) -> bool {
+    let mut rounds = ROUNDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(rounds) = rounds.as_mut() else { return false };
+    let is_warning = [WARNING, ERROR].iter().any(|word| line.starts_with(format!("jobmon: {word}").as_bytes()));
+    is_warning && (!rounds.this.insert(line.to_vec()) || rounds.last.contains(line))
+}
+
+const WARNING: &str = "warning: ";
+const ERROR: &str = "error: ";
+
 static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
 fn held() -> MutexGuard<'static, Option<Vec<u8>>> {
@@ -60,6 +90,10 @@ struct Out;
 impl Write for Out {
     #[expect(clippy::disallowed_methods, reason = "the one other place that writes for people")]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Each event comes as one line.
+        if was_said(bytes) {
+            return Ok(bytes.len());
+        }
         match held().as_mut() {
             Some(text) => text.write(bytes),
             None => io::stderr().write(bytes),
@@ -81,9 +115,9 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let level = *event.metadata().level();
         let word = if level == Level::ERROR {
-            "error: "
+            ERROR
         } else if level == Level::WARN {
-            "warning: "
+            WARNING
         } else if level == Level::INFO {
             ""
         } else {

@@ -1,6 +1,5 @@
 //! `jobmon flush`: delivers what is pending.
 
-use std::collections::HashSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use super::session::{Session, driver};
 use crate::cli::janitor::FlushArgs;
 use crate::config::{self, Config, UsageError};
 use crate::delivery::{BackoffPolicy, Clients, Flushed, Reconciler};
+use crate::logging;
 use crate::registry::{Action, PendingAction};
 use crate::run::metrics_file;
 use crate::sinks::{Driver, Sink};
@@ -36,11 +36,9 @@ pub fn run(args: &FlushArgs, config: &Config) -> Result<ExitCode> {
         return Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     };
     let interval = interval.max(SHORTEST_INTERVAL);
-    let mut known = HashSet::new();
     loop {
-        let problems = round(config, &driver, BackoffPolicy::Respect);
-        problems.iter().filter(|problem| !known.contains(*problem)).for_each(Problem::log);
-        known = problems.into_iter().collect();
+        logging::begin_round();
+        round(config, &driver, BackoffPolicy::Respect).iter().for_each(Problem::log);
         // A timer is made where its runtime is.
         driver.block_on(async { tokio::time::sleep(interval).await });
     }
@@ -68,7 +66,6 @@ fn forget(sinks: &[String], config: &Config) -> Result<ExitCode> {
 }
 
 /// Why a round did not settle everything.
-#[derive(PartialEq, Eq, Hash)]
 enum Problem {
     /// One group and destination of which something is still owed, and why.
     Owed(String),

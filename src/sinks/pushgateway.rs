@@ -413,6 +413,7 @@ async fn failure(answer: &mut Incoming<'_>) -> ReadError {
     let nobody = RawKey::new::<&str, &[u8]>([]);
     let question = Question { method: Method::Post, key: &nobody, families: &BTreeSet::new() };
     match classify(&question, &received.reply()) {
+        _ if received.status == 403 => ReadError::setting(answer::forbidden("GET")),
         Answer::Unavailable(outage) => ReadError::Unavailable(Outage { perhaps_applied: false, ..outage }),
         Answer::Poisoned(poison) => ReadError::Poisoned(poison),
         Answer::Rejected(rejection) => ReadError::setting(rejection.to_string()),

@@ -33,6 +33,29 @@ fn a_host_without_a_registry_owes_nothing_and_one_is_waited_for() {
     service.wait();
 }
 
+/// "A warning is said once": what is wrong with a file is no news in the next round.
+#[test]
+fn a_warning_is_said_once_in_a_loop() {
+    let (sandbox, gateway) = (Sandbox::new(), Pushgateway::start());
+    let url = gateway.url();
+    let token = sandbox.write("token", "secret\n");
+    let path = token.to_str().unwrap();
+    sandbox.jobmon(["run", "-n", "x", "-g", &url, "--", "true"]).run();
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let warning = format!(
+        "jobmon: warning: {path} holds a secret and can be read by every user of this machine: chmod o-r {path}\n"
+    );
+    let words = ["flush", "--loop", "100ms", "-g", &url, "--bearer-token-file", path, "-v"];
+    let log = sandbox.path("stderr");
+    let mut service =
+        sandbox.jobmon(words).command().stderr(std::fs::File::create(&log).unwrap()).spawn().expect("jobmon starts");
+    let said = || std::fs::read_to_string(&log).unwrap();
+    eventually(PATIENCE, "several rounds", || (said().matches("nothing is owed\n").count() > 3).then_some(()));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_eq!(said().matches(&warning).count(), 1, "{}", said());
+}
+
 #[test]
 fn a_state_directory_that_cannot_be_used_is_said() {
     let sandbox = Sandbox::new();

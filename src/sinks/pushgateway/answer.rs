@@ -106,6 +106,22 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// As it stands in a request.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What a 403 says: often one method alone is refused, by a proxy that lets pushes through and nothing else.
+pub fn forbidden(method: &str) -> String {
+    format!("403, {method} is not allowed: check what these credentials and the proxy allow")
+}
+
 /// The parts of an answer that count.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
@@ -139,7 +155,7 @@ pub fn classify(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
         301 | 302 | 303 | 307 | 308 => setting(redirection(reply)),
         400 => bad_request(question, reply),
         401 => setting(said("401, the gateway wants other credentials: check user and password, or the token")),
-        403 => setting(said("403, the credentials are not allowed to push")),
+        403 => setting(said(&forbidden(question.method.as_str()))),
         404 => setting(said("404, no Pushgateway under this URL: check its path")),
         405 => setting(said("405, no Pushgateway under this URL, or one that only lets itself be read")),
         407 => setting(said("407, the proxy wants credentials: put them into the proxy's URL")),
@@ -530,7 +546,7 @@ mod tests {
             "Unauthorized\n",
             "Setting, 401, the gateway wants other credentials: check user and password, or the token: Unauthorized",
         );
-        check(403, "", "Setting, 403, the credentials are not allowed to push");
+        check(403, "", "Setting, 403, PUT is not allowed: check what these credentials and the proxy allow");
         check(
             404,
             "404 page not found\n",
