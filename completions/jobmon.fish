@@ -473,13 +473,6 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -491,6 +484,34 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l no-push -d 'Keep the result in the registry and send nothing [env: JOBMON_NO_PUSH]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l clear-after -l ttl -d 'Let "clear --expired" delete the group after this long without a push [env: JOBMON_TTL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l min-duration -d 'Alert when a successful run takes less time than this [env: JOBMON_MIN_DURATION]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l tolerate -d 'Alert only after more than N failures in a row [env: JOBMON_TOLERATE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l expect-every -d 'The job should succeed at least this often [env: JOBMON_EXPECT_EVERY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l grace -d 'How late a due run may be before it counts as missed [env: JOBMON_GRACE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l schedule -d 'When the job is due, as in a crontab [env: JOBMON_SCHEDULE]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l timezone -d 'Time zone of --schedule, such as Europe/Berlin [env: JOBMON_TIMEZONE] [default: the host\'s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l timeout -d 'End the job and everything it started after this time [env: JOBMON_TIMEOUT]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l signal -d 'Signal that --timeout sends first [env: JOBMON_SIGNAL] [default: TERM]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l kill-after -d 'Send KILL when the job still lives this long after that [env: JOBMON_KILL_AFTER] [default: 10s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l lock -d 'Do not start while another run holds the lock [env: JOBMON_LOCK]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l lock-wait -d 'Wait this long for the lock before the run is skipped [env: JOBMON_LOCK_WAIT]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l lock-exit-code -d 'Exit code of a skipped run [env: JOBMON_LOCK_EXIT_CODE] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l retries -d 'Run the command up to N times more when it fails [env: JOBMON_RETRIES] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l retry-delay -d 'Wait between attempts; doubles each time, up to an hour [env: JOBMON_RETRY_DELAY] [default: 10s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l splay -d 'Delay the start by a part of this time [env: JOBMON_SPLAY]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l success-codes -d 'Exit codes that count as success [env: JOBMON_SUCCESS_CODES] [default: 0]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l warning-codes -d 'Exit codes that count as a warning [env: JOBMON_WARNING_CODES]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l tail -d 'Keep the last BYTES of the output in the history [env: JOBMON_TAIL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l quiet -d 'Pass the output on only if the run was not a success [env: JOBMON_QUIET]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l shell -d 'Run STRING with /bin/sh -c, for lines with pipes and redirections' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l on-calendar -d 'When the timer starts the job, as in systemd.time(7) [default: as --schedule says, or daily]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l user -d 'User to run the job as' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l jobmon -d 'Path of jobmon on that machine' -r

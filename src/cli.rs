@@ -74,7 +74,7 @@ pub struct Invocation {
 }
 
 /// The flags that were typed, by id (the long name with `_` for `-`), each with its values in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     values: Vec<(String, Vec<OsString>)>,
     /// How often `-v` was given.
@@ -90,6 +90,11 @@ impl Flags {
     /// The values of the flag with this id, if it was typed.
     pub fn get(&self, id: &str) -> Option<&[OsString]> {
         self.values.iter().find(|(name, _)| name == id).map(|(_, values)| values.as_slice())
+    }
+
+    /// The others, without the flag with this id.
+    pub fn without(&self, id: &str) -> Self {
+        Self { values: self.values.iter().filter(|(name, _)| name != id).cloned().collect(), verbose: self.verbose }
     }
 
     fn from_matches(matches: &ArgMatches) -> Self {
@@ -168,13 +173,18 @@ fn parse_any(mut args: Vec<OsString>) -> Result<Invocation, Ending> {
 
 /// What clap cannot know.
 fn checked(invocation: Invocation) -> Result<Invocation, Ending> {
-    if let Command::Run(run) = &invocation.command
-        && run.command.is_empty()
-        && run.shell.is_none()
-    {
-        return Err(Ending::Usage(
-            "no command given: write \"jobmon run [OPTIONS] -- COMMAND ARGS...\" or --shell STRING".to_owned(),
-        ));
+    let (words, run) = match &invocation.command {
+        Command::Run(run) => ("run", &**run),
+        Command::Generate(args) => match &args.what {
+            generate::Generate::Systemd(args) => ("generate systemd", &args.run),
+            _ => return Ok(invocation),
+        },
+        _ => return Ok(invocation),
+    };
+    if run.command.is_empty() && run.shell.is_none() {
+        return Err(Ending::Usage(format!(
+            "no command given: write \"jobmon {words} [OPTIONS] -- COMMAND ARGS...\" or --shell STRING"
+        )));
     }
     Ok(invocation)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::settings::{ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
+use super::run::RunArgs;
+use super::settings::{GatewayArgs, StateArgs};
 use super::value;
 
 /// Print files for Prometheus, Grafana, Alertmanager, nginx and systemd
@@ -246,20 +247,14 @@ pub struct NginxArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
 #[command(
+    override_usage = "jobmon generate systemd [OPTIONS] -- COMMAND [ARGS]...\n       \
+                      jobmon generate systemd [OPTIONS] --shell STRING",
     after_help = "Example: jobmon generate systemd -n backup --on-calendar '*-*-* 02:30' -- /usr/local/bin/backup.sh /srv"
 )]
 pub struct SystemdArgs {
-    /// The group.
+    /// The job, as for `jobmon run`: by the same rule, because its options are passed on.
     #[command(flatten)]
-    pub grouping: GroupingArgs,
-
-    /// What is expected.
-    #[command(flatten)]
-    pub expectations: ExpectationArgs,
-
-    /// Which gateways, and how they are spoken to.
-    #[command(flatten)]
-    pub gateways: GatewayArgs,
+    pub run: RunArgs,
 
     /// When the timer starts the job, as in systemd.time(7) [default: as --schedule says, or daily]
     ///
@@ -285,10 +280,6 @@ pub struct SystemdArgs {
     /// Add a timer for "jobmon clear --expired"; one host is enough
     #[arg(long)]
     pub clear: bool,
-
-    /// The command and its arguments
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-    pub command: Vec<String>,
 }
 
 /// Languages of a recipe.

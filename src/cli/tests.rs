@@ -84,6 +84,36 @@ fn flags_are_handed_on_as_they_were_typed() {
     assert_eq!(run.shell, None);
 }
 
+/// `OPTIONS -- COMMAND` is read by one rule wherever it stands.
+#[test]
+fn systemd_units_are_made_from_the_line_that_run_would_get() {
+    let lines: [&[&str]; 6] = [
+        &["-n", "x", "--timeout", "2h", "--lock", "--", "/bin/true"],
+        &["--lock=k", "a", "-n", "y", "--", "--help"],
+        &["--shell", "a | b", "--retries", "2"],
+        &["--quiet", "--", "--", "b"],
+        &["-g", "", "-l", "a=b", "--tail", "1K", "--", "-x"],
+        &["-n", "x", "-n", "y", "a"],
+    ];
+    for line in lines {
+        let run = parse(words(&[&["run"], line].concat())).map(|invocation| match invocation {
+            Invocation { command: Command::Run(run), flags } => format!("{run:?} {flags:?}"),
+            other => panic!("{other:?}"),
+        });
+        let systemd = parse(words(&[&["generate", "systemd"], line].concat())).map(|invocation| match invocation {
+            Invocation { command: Command::Generate(args), flags } => match args.what {
+                generate::Generate::Systemd(args) => {
+                    // Its own options have defaults, and so no part in this.
+                    format!("{:?} {flags:?}", args.run)
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(run, systemd, "{line:?}");
+    }
+}
+
 /// The short way for `run` and the whole tree must read a line alike.
 #[test]
 fn both_ways_to_parse_run_agree() {
@@ -116,6 +146,12 @@ fn bad_usage_is_one_line_that_says_what_to_write() {
     check(&["run", "-n", "x", "--"], "no command given: write");
     check(&["run", "--nam", "x", "--", "y"], "unknown option --nam: did you mean --name? (see \"jobmon run --help\")");
     check(&["run", "--zap", "--", "y"], "unknown option --zap: what belongs to the command comes after --");
+    check(&["generate", "systemd", "-n", "x"], "no command given: write \"jobmon generate systemd [OPTIONS] -- ");
+    check(
+        &["generate", "systemd", "-n", "x", "--timout", "2h", "--", "y"],
+        "unknown option --timout: did you mean --timeout? (see \"jobmon generate systemd --help\")",
+    );
+    check(&["generate", "systemd", "--zap", "y"], "unknown option --zap: what belongs to the command comes after --");
     check(&["run", "-n"], "--name needs a value: --name <NAME>");
     check(&["push", "-n", "a", "-n", "b"], "--name was given twice: write it once");
     check(&["run", "--shell", "a", "b"], "--shell and COMMAND cannot be used together");

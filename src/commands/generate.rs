@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use super::session::Session;
 use crate::cli::Flags;
 use crate::cli::generate::{Generate, GenerateArgs, RecipeLanguage, RulesArgs, SeverityArgs};
-use crate::config::{Config, Purpose, UsageError};
+use crate::config::{self, Config, Purpose, UsageError};
 use crate::generate::rules::{self, Severities};
 use crate::generate::{dashboard, recipe};
 use crate::grouping::GroupingKey;
@@ -48,7 +48,12 @@ fn text(what: &Generate, flags: &Flags) -> Result<String> {
         Generate::ScrapeConfig(args) => site::scrape_config(args, &configured(flags)?),
         Generate::Alertmanager(args) => site::alertmanager(args),
         Generate::Nginx(args) => site::nginx(args),
-        Generate::Systemd(args) => site::systemd(args, flags, &configured(flags)?),
+        Generate::Systemd(args) => {
+            let named = config::naming_word(&args.run.command, args.run.shell.as_deref());
+            let config = config::load(flags, named, Purpose::Command)?;
+            super::log_configuration(&config);
+            site::systemd(args, flags, &config)
+        }
     }
 }
 

@@ -28,6 +28,10 @@ pub struct SystemdOptions {
     /// Secrets for jobmon: the name that it looks for (`jobmon-basic-auth-password`, `jobmon-bearer-token`) and the
     /// file that holds it.
     pub credentials: Vec<(String, String)>,
+    /// The state directory, where it is not the one that systemd makes.
+    pub state_dir: Option<String>,
+    /// The directory of textfiles, which the chores have to write to.
+    pub textfile_dir: Option<String>,
     /// Whether this host also clears groups that have outlived their `--ttl`. One host is enough.
     pub clear: bool,
 }
@@ -99,6 +103,8 @@ struct Site<'a> {
     user: Option<&'a str>,
     gateways: &'a [String],
     credentials: String,
+    state_dir: Option<&'a str>,
+    writable: String,
 }
 
 impl<'a> Site<'a> {
@@ -127,6 +133,10 @@ impl<'a> Site<'a> {
             let (name, file) = (plain("name of a credential", name)?, plain("file of a credential", file)?);
             credentials += &format!("LoadCredential={}\n", quoted_path(&format!("{name}:{file}")));
         }
+        let mut writable = String::new();
+        for path in options.state_dir.iter().chain(&options.textfile_dir) {
+            writable += &format!("ReadWritePaths={}\n", quoted_path(&format!("-{}", plain("directory", path)?)));
+        }
         Ok(Self {
             name: plain("job name", &options.name)?.replace('%', "%%"),
             jobmon: word("path of jobmon", &options.jobmon)?,
@@ -135,6 +145,8 @@ impl<'a> Site<'a> {
             user,
             gateways: &options.gateways,
             credentials,
+            state_dir: options.state_dir.as_deref(),
+            writable,
         })
     }
 
@@ -180,14 +192,19 @@ impl<'a> Site<'a> {
         Ok(format!(
             "{HEAD}[Unit]\nDescription={description}\nWants=network-online.target\nAfter=network-online.target\n\n\
              [Service]\nType=oneshot\nExecStart={start}\nTimeoutStartSec=10min\n{common}\
-             NoNewPrivileges=true\nProtectSystem=strict\nPrivateTmp=true\n",
+             NoNewPrivileges=true\nProtectSystem=strict\nPrivateTmp=true\n{writable}",
             common = self.common(),
+            writable = self.writable,
         ))
     }
 
     fn common(&self) -> String {
         let user = self.user.map_or_else(String::new, |user| format!("User={user}\n"));
         let Self { state, credentials, .. } = self;
+        if let Some(path) = self.state_dir {
+            let variable = quoted_path(&format!("JOBMON_STATE_DIR={path}"));
+            return format!("{user}Environment={variable}\n{credentials}");
+        }
         format!(
             "{user}StateDirectory={state}\nStateDirectoryMode=0700\nEnvironment=JOBMON_STATE_DIR=%S/{state}\n{credentials}"
         )
@@ -293,6 +310,8 @@ mod tests {
             user: None,
             credentials: vec![("jobmon-bearer-token".to_owned(), "/etc/jobmon/token".to_owned())],
             clear: true,
+            state_dir: None,
+            textfile_dir: None,
         }
     }
 

@@ -14,8 +14,10 @@
 //! set -- SHELL -c 'COMMAND'; test ! -x JOBMON || set -- JOBMON run -n NAME --schedule 'S' -- "$@"; exec "$@"
 //! ```
 
+use std::ffi::OsString;
 use std::ops::Range;
 
+use crate::cli::{self, Command, Flags, Invocation};
 use crate::shell::quote;
 
 /// What jobmon writes around a command.
@@ -175,33 +177,21 @@ impl Reader<'_> {
         }
         self.eat(" run")?;
         self.blanks()?;
-        let (mut name, mut schedule) = (None, None);
+        let mut words = Vec::new();
         loop {
             let start = self.at;
             let word = self.word()?;
-            let after = self.at;
+            let end = self.at;
             self.blanks()?;
-            match word.as_str() {
-                "--" => break,
-                "-n" | "--name" => {
-                    name = Some(self.word()?);
-                    self.blanks()?;
-                }
-                "--schedule" => {
-                    let value = self.word()?;
-                    schedule = Some((start..self.at, value));
-                    self.blanks()?;
-                }
-                word => {
-                    if let Some(value) = word.strip_prefix("--name=") {
-                        name = Some(value.to_owned());
-                    } else if let Some(value) = word.strip_prefix("--schedule=") {
-                        schedule = Some((start..after, value.to_owned()));
-                    }
-                }
+            if word == "--" {
+                break;
             }
+            words.push((start..end, word));
         }
-        Some(Run { jobmon, name: name?, schedule })
+        let read = options(&words, 0..0)?;
+        let value = |id: &str| read.get(id).and_then(<[_]>::last).and_then(|value| value.to_str()).map(str::to_owned);
+        let schedule = value("schedule").and_then(|value| Some((place_of("schedule", &words, &read)?, value)));
+        Some(Run { jobmon, name: value("name")?, schedule })
     }
 
     fn shell(&mut self) -> Option<Vec<u8>> {
@@ -236,6 +226,29 @@ impl Reader<'_> {
         let Run { jobmon, name, schedule } = run;
         Wrapped { original: [&self.command[..start], command].concat(), jobmon, name, schedule }
     }
+}
+
+/// A word and where it stands.
+type Word = (Range<usize>, String);
+
+/// What `jobmon run` reads from these words without those that are left out; none if it would not take them.
+fn options(words: &[Word], left_out: Range<usize>) -> Option<Flags> {
+    let kept =
+        words.iter().enumerate().filter(|(index, _)| !left_out.contains(index)).map(|(_, (_, word))| word.as_str());
+    let line = ["jobmon", "run"].into_iter().chain(kept).chain(["--", "command"]);
+    match cli::parse(line.map(OsString::from)).ok()? {
+        Invocation { command: Command::Run(run), flags } if run.command == ["command"] => Some(flags),
+        _ => None,
+    }
+}
+
+/// The word, or the two, without which an option is not there and the others are as they were.
+fn place_of(id: &str, words: &[Word], all: &Flags) -> Option<Range<usize>> {
+    let others = all.without(id);
+    let of_length = |length: usize| (0..=words.len().saturating_sub(length)).map(move |first| first..first + length);
+    let mut candidates = of_length(1).chain(of_length(2)).filter(|range| range.end <= words.len());
+    let place = candidates.find(|range| options(words, range.clone()).as_ref() == Some(&others))?;
+    Some(words[place.start].0.start..words[place.end - 1].0.end)
 }
 
 /// Whether a file can be written into a crontab as jobmon: an absolute path that no daemon and no shell reads otherwise,
@@ -296,6 +309,19 @@ mod tests {
         assert_eq!((wrapped.name.as_str(), wrapped.original.as_slice()), ("y", b"a".as_slice()));
         let (range, value) = wrapped.schedule.unwrap();
         assert_eq!((&line[range], value.as_str()), ("--schedule \"0 0 * * *\"", "0 0 * * *"));
+        // By the rule of `jobmon run` itself.
+        let check = |options: &str, name: &str, schedule: Option<&str>| {
+            let line = format!("exec /usr/bin/jobmon run {options} -- /bin/sh -c 'a'");
+            let wrapped = read(line.as_bytes()).unwrap();
+            assert_eq!((wrapped.name.as_str(), wrapped.schedule.map(|(range, _)| &line[range])), (name, schedule));
+        };
+        check("-vnx", "x", None);
+        check("--timeout --name -n y", "y", None);
+        check("--lock --schedule='* * * * *' -n y", "y", Some("--schedule='* * * * *'"));
+        check("-n x --name y --schedule @daily --lock", "y", Some("--schedule @daily"));
+        for options in ["-n x --no-such-option", "-n x a --schedule @daily"] {
+            assert_eq!(read(format!("exec /usr/bin/jobmon run {options} -- /bin/sh -c 'a'").as_bytes()), None);
+        }
     }
 
     #[test]

@@ -253,6 +253,49 @@ fn systemd_units_run_the_job_as_it_was_typed() {
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
+    // Every option of "jobmon run" is passed on, and a typo is told.
+    let line = [
+        "systemd",
+        "--on-calendar",
+        "daily",
+        "-n",
+        "x",
+        "--timeout",
+        "2h",
+        "--lock",
+        "--tail=1K",
+        "--retries",
+        "2",
+        "--textfile-dir",
+        "/srv/a b",
+        "--state-dir",
+        "/srv/state",
+        "--",
+        "/bin/true",
+        "--timeout",
+    ];
+    let text = generated(&sandbox, &line);
+    for part in [
+        "ExecStart=/usr/bin/jobmon run -n x \"--textfile-dir=/srv/a b\" --timeout=2h --lock=true --retries=2 --tail=1K -- \
+         /bin/true --timeout\n",
+        "\nEnvironment=JOBMON_STATE_DIR=/srv/state\n",
+        "\nReadWritePaths=-/srv/state\nReadWritePaths=\"-/srv/a b\"\n",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(!text.contains("StateDirectory="), "{text}");
+    let text = generated(&sandbox, &["systemd", "--shell", "/srv/a.sh | sort"]);
+    assert!(text.contains("run -n a -- /bin/sh -c \"/srv/a.sh | sort\"\n"), "{text}");
+    refused(
+        &sandbox,
+        &["systemd", "--timout", "2h", "--", "/bin/true"],
+        "unknown option --timout: did you mean --timeout? (see \"jobmon generate systemd --help\")",
+    );
+    refused(
+        &sandbox,
+        &["systemd", "--record", "--timeout", "2h", "--", "/bin/true"],
+        "--timeout: \"jobmon record\" sees only the end of a run: leave it or --record out",
+    );
     let text = generated(&sandbox, &["systemd", "--on-calendar", "off", "/srv/worker.py"]);
     assert!(text.contains("run -n worker -- /srv/worker.py\n") && text.contains("Type=notify"), "{text}");
     sandbox.write("config.toml", "timezone = \"europe/berlin\"\n[jobs.nightly]\nschedule = \"30 2 1 * mon\"\n");

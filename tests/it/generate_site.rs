@@ -327,6 +327,8 @@ fn systemd_reads_its_units() {
         user: Some("daemon".to_owned()),
         credentials: vec![("jobmon-bearer-token".to_owned(), "/etc/jobmon/to \"ken".to_owned())],
         clear: true,
+        state_dir: None,
+        textfile_dir: None,
     };
     let units = verify_units(&options);
     assert_eq!(units.len(), 6);

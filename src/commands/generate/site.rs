@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::severities;
 use crate::cli::Flags;
 use crate::cli::generate::{AlertmanagerArgs, NginxArgs, ScrapeConfigArgs, SystemdArgs};
+use crate::cli::run::RunArgs;
 use crate::commands::session::demand_gateway;
+use crate::config::setting::SPECS;
 use crate::config::{self, Config, SecretSource, Setting};
 use crate::declaration;
-use crate::expectation::Expectation;
 use crate::generate::{alertmanager, nginx, scrape, systemd};
-use crate::naming;
 use crate::schedule::{Schedule, Zone};
 
 /// Where Prometheus looks for a password or token that jobmon has from elsewhere than a file.
@@ -23,11 +23,19 @@ const TOKEN_FILE: &str = "/etc/prometheus/jobmon-token";
 /// What a timer that stands for a schedule of cron does otherwise.
 const AS_SCHEDULED: &str = "The --schedule. A time that the clock jumps over is left out by systemd.";
 
-/// Settings of `jobmon run` that `generate systemd` takes as flags and passes on.
-fn of_the_job() -> Vec<Setting> {
-    let expected = Expectation::ALL.map(Setting::Expected).into_iter();
-    let key = [Setting::Job, Setting::Instance, Setting::Scope, Setting::Labels].into_iter();
-    key.chain(expected).chain([Setting::Schedule, Setting::Timezone]).collect()
+/// Settings of `jobmon run` that `generate systemd` passes on: all, but for those that have a place of their own in a unit.
+fn of_the_job() -> impl Iterator<Item = Setting> {
+    const ELSEWHERE: [Setting; 5] =
+        [Setting::Name, Setting::BasicAuthPasswordFile, Setting::BearerTokenFile, Setting::StateDir, Setting::Verbose];
+    let settings = SPECS.iter().map(|spec| spec.setting);
+    settings.filter(|setting| !OF_THE_GATEWAYS.contains(setting) && !ELSEWHERE.contains(setting))
+}
+
+/// Whether `jobmon record` takes it, which only sees the end of a run.
+fn is_for_record(setting: Setting) -> bool {
+    !setting.restrains_the_job()
+        && !matches!(setting, Setting::JobMetrics | Setting::Ephemeral | Setting::TextfileDir | Setting::NoPush)
+        || matches!(setting, Setting::SuccessCodes | Setting::WarningCodes)
 }
 
 /// Those that `jobmon flush` and `jobmon clear` need as well.
@@ -156,22 +164,27 @@ pub(super) fn systemd(args: &SystemdArgs, flags: &Flags, config: &Config) -> Res
         (None, Some(events)) => (events, Some(AS_SCHEDULED)),
         (None, None) => (vec!["daily".to_owned()], None),
     };
-    let name = match config.origin(Setting::Name) {
-        config::Origin::Default => name_of(&args.command),
-        _ => config.grouping_key.script_name().to_owned(),
-    };
+    let arguments: Vec<Setting> = of_the_job().collect();
+    if args.record
+        && let Some(setting) =
+            arguments.iter().find(|setting| !is_for_record(**setting) && config.origin(**setting).is_flag())
+    {
+        bail!("{}: \"jobmon record\" sees only the end of a run: leave it or --record out", config.origin(*setting));
+    }
     let options = systemd::SystemdOptions {
-        name,
+        name: config.grouping_key.script_name().to_owned(),
         jobmon: args.jobmon.clone(),
-        arguments: passed_on(&of_the_job(), flags, config)?,
+        arguments: passed_on(&arguments, flags, config)?,
         gateways: passed_on(&OF_THE_GATEWAYS, flags, config)?,
-        command: args.command.clone(),
+        command: command(&args.run)?,
         record: args.record,
         on_calendar,
         calendar_comment,
         user: Some(args.user.clone()),
         credentials: credentials(flags)?,
         clear: args.clear,
+        state_dir: directory(Setting::StateDir, flags)?,
+        textfile_dir: directory(Setting::TextfileDir, flags)?,
     };
     Ok(systemd::render(&options)?)
 }
@@ -185,9 +198,25 @@ fn scheduled(config: &Config) -> Result<Option<Vec<String>>> {
     Ok(Some(schedule.on_calendar().into_iter().map(|event| event + &zone).collect()))
 }
 
-fn name_of(command: &[String]) -> String {
-    let words: Vec<OsString> = command.iter().map(Into::into).collect();
-    naming::of_command(&words).map_or_else(String::new, |named| named.stem().to_owned())
+/// The command as words; a line for the shell with the shell in front.
+fn command(run: &RunArgs) -> Result<Vec<String>> {
+    let text = |word: &OsString| word.to_str().map(str::to_owned).context("the command is not valid UTF-8");
+    match &run.shell {
+        Some(line) => Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), text(line)?]),
+        None => run.command.iter().map(text).collect(),
+    }
+}
+
+/// The directory that a flag names, for what a unit may write to.
+fn directory(setting: Setting, flags: &Flags) -> Result<Option<String>> {
+    let given = setting.spec().flag_id().and_then(|id| flags.get(&id)).and_then(<[_]>::last);
+    let Some(given) = given.filter(|path| !path.is_empty()) else { return Ok(None) };
+    let flag = setting.key();
+    let path = given.to_str().with_context(|| format!("--{flag}: not valid UTF-8"))?;
+    if !path.starts_with('/') {
+        bail!("--{flag} {path:?}: systemd wants an absolute path");
+    }
+    Ok(Some(path.to_owned()))
 }
 
 /// The flags of these settings that were typed, as they were typed; of addresses, what is no secret.
