@@ -1154,7 +1154,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__generate__subcmd__systemd)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --on-calendar --record --user --jobmon --clear --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --on-calendar --record --user --jobmon --clear --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1189,6 +1189,10 @@ _jobmon() {
                     return 0
                     ;;
                 -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ci)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1257,6 +1261,10 @@ _jobmon() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --push-retry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -473,6 +473,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l instance -d 'Value of the label "instance" [env: JOBMON_INSTANCE] [default: the host name]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l scope -d 'Whether the job belongs to this host or to a service [env: JOBMON_SCOPE] [default: host]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s l -l label -d 'Another label of the group, repeatable [env: JOBMON_LABELS]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l ci -d 'Take name, labels and URL of the run from the CI system [env: JOBMON_CI]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -s g -l gateway -d 'Pushgateway to report to, repeatable [env: JOBMON_GATEWAY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l basic-auth-user -d 'User name for basic authentication [env: JOBMON_BASIC_AUTH_USER]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l basic-auth-password-file -d 'File with the password for basic authentication [env: JOBMON_BASIC_AUTH_PASSWORD_FILE]' -r
@@ -488,6 +489,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l clear-after -l ttl -d 'Let "clear --expired" delete the group after this long without a push [env: JOBMON_TTL]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l push-retry -d 'Keep trying to deliver the result until --push-timeout is over [env: JOBMON_PUSH_RETRY]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l ephemeral -d 'Delete the group when the run has succeeded, keep it when it has not [env: JOBMON_EPHEMERAL]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l job-metrics -d 'Give the job a file for metrics of its own [env: JOBMON_JOB_METRICS]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l max-duration -d 'Alert when a run takes longer than this [env: JOBMON_MAX_DURATION]' -r
