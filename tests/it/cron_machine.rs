@@ -40,12 +40,18 @@ touch $T/dev/log
 mount --bind $BOX/log.socket $T/dev/log
 mount --rbind $T/dev /dev
 install -d -m 1730 -g crontab /var/spool/cron/crontabs
+# The group that it is to run as has another number in a user namespace.
+crontab=$(command -v crontab)
+install -m 2755 -g crontab "$crontab" $T/crontab
+mount --bind $T/crontab "$crontab"
 touch /var/lib/dpkg/status
+# root's home, to whoever is root here.
+[ -w /root ] || mount -t tmpfs -o mode=700 tmpfs /root
 cp $BOX/sendmail /usr/sbin/sendmail
 chmod 755 /usr/sbin/sendmail
 rm -f /etc/crontab /etc/anacrontab /etc/cron.allow /etc/cron.deny
 # Of what is in these nothing can be removed where its owner has no number in this namespace.
-for directory in cron.d cron.hourly; do
+for directory in cron.d cron.hourly systemd/system; do
   mkdir -p /etc/$directory
   mount -t tmpfs -o mode=755 tmpfs /etc/$directory
 done
