@@ -331,7 +331,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "scan" -d 'List every job that this host starts by itself: who watches it, and whether it will run at all'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "wrap" -d 'Put jobmon in front of the jobs of crontabs'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "unwrap" -d 'Take jobmon away from the jobs that "jobmon cron wrap" put it in front of'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "unwrap" -d 'Remove jobmon from the lines that "jobmon cron wrap" wrapped'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "restore" -d 'Put back what crontabs were before jobmon changed them'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and not __fish_seen_subcommand_from scan wrap unwrap restore run-parts" -f -a "run-parts" -d 'Run the scripts of a directory as run-parts does, each as a job of its own'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l daemon -d 'Program that reads the crontabs [default: the one of this host]' -r -f -a "debian\t'Debian\'s and Ubuntu\'s cron'
@@ -343,7 +343,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subc
 json\t'One JSON document'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l check -d 'Exit with 1 if a job will not run, and show such jobs only'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l check -d 'Show only jobs that will not run, and exit with 1 if there are any'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -l system -d 'Read a user in each line of the files, as in /etc/crontab'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from scan" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -355,14 +355,14 @@ busybox\t'crond of busybox, the cron of Alpine'
 supercronic\t'supercronic, a cron for containers'"
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l only -d 'Only the job with this name, repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l skip -d 'Not the job with this name, repeatable' -r
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l systemd -d 'Record the ends of this service of systemd instead, by a drop-in for its unit; repeatable' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l systemd -d 'Record each run of this systemd service instead, through a drop-in for its unit; repeatable' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l jobmon -d 'Path of jobmon in the lines [default: this program\'s]' -r -F
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l all -d 'All crontabs: /etc/crontab, /etc/cron.d and those of the users (of other users for root only)'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l system -d 'Read a user in each line, as in /etc/crontab'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l apply -d 'Make the changes'
-complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l fallback -d 'Write lines that run the job also where jobmon is not installed'
+complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l fallback -d 'Write lines that also work where jobmon is not installed'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -l keep-lines -d 'Leave the lines of jobs as they are: make jobmon-sh their shell, and name each job in lines above it'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
 complete -c jobmon -n "__fish_jobmon_using_subcommand cron; and __fish_seen_subcommand_from wrap" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -32,7 +32,7 @@ pub enum Cron {
 /// List every job that this host starts by itself: who watches it, and whether it will run at all
 ///
 /// Root sees /etc/crontab, /etc/cron.d, the crontabs of all users, /etc/anacrontab, the scripts in directories that are
-/// given to run-parts, and the timers of systemd; everybody else sees what is his own. STATE is the last result for a
+/// given to run-parts, and the timers of systemd; other users see their own crontab and timers. STATE is the last result for a
 /// job that jobmon watches, the other tool that watches it, or the reason why it will not run: jobmon knows which program
 /// reads the crontabs and what that one ignores.
 ///
@@ -45,7 +45,7 @@ pub struct ScanArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Exit with 1 if a job will not run, and show such jobs only
+    /// Show only jobs that will not run, and exit with 1 if there are any
     #[arg(long)]
     pub check: bool,
 
@@ -68,7 +68,7 @@ pub struct ScanArgs {
 
 /// Run the scripts of a directory as run-parts does, each as a job of its own
 ///
-/// The same scripts in the same order as run-parts(8), with the same words on standard error for those that fail. The job
+/// The same scripts in the same order as run-parts(8), with the same messages for those that fail. The job
 /// of a script is named after the directory and the script, such as "cron.daily-logrotate". Exit code: 0; 1 if a script
 /// failed or the directory cannot be read; 125 for bad usage.
 #[derive(Args, Clone, Debug, Default)]
@@ -149,17 +149,17 @@ pub struct JobArgs {
 
 /// Put jobmon in front of the jobs of crontabs
 ///
-/// Prints a plan (each job with its name, and each job that stays as it is with the reason) and the changes. With --apply
-/// it makes exactly these changes. The command of a line is kept byte for byte inside quotes; a test in front of it
-/// ("test -x PROGRAM && ...") stays in front, so that a test that fails is no run. Names that do not fit are changed by a
-/// comment "# jobmon: NAME" above the line.
+/// Prints a plan (the name of each job, and the reason for each job that stays as it is) and the changes. With --apply it
+/// makes exactly these changes. The command of a line is kept byte for byte inside quotes; a test in front of it
+/// ("test -x PROGRAM && ...") stays in front, so that a test that fails is no run. A
+/// comment "# jobmon: NAME" above the line gives the job another name.
 ///
 /// A line that cannot be wrapped safely stays as it is. So does a file that cron refuses. Wrapping twice changes
-/// nothing; where the time of a wrapped line was edited, --schedule is brought up to date. Before a crontab is changed it
+/// nothing; if the schedule of a wrapped line was edited, --schedule is updated. Before a crontab is changed it
 /// is saved in the state directory: see "jobmon cron restore".
 ///
-/// With "-", a crontab is read from standard input and a whole crontab is written to standard output, whatever can be
-/// wrapped; the plan goes to standard error.
+/// With "-", a crontab is read from standard input and always written whole to standard output; the plan goes to standard
+/// error.
 ///
 /// Exit code: 0; 1 if a crontab could not be read or changed; 125 for bad usage.
 #[derive(Args, Clone, Debug, Default)]
@@ -174,10 +174,10 @@ pub struct WrapArgs {
     #[command(flatten)]
     pub jobs: JobArgs,
 
-    /// Record the ends of this service of systemd instead, by a drop-in for its unit; repeatable
+    /// Record each run of this systemd service instead, through a drop-in for its unit; repeatable
     ///
-    /// The service itself is not changed: systemd starts "jobmon record --systemd" when it has ended. What its timer lets
-    /// expect (--schedule or --expect-every) is written along.
+    /// The service itself is not changed: systemd starts "jobmon record --systemd" when it has ended. --schedule or
+    /// --expect-every is taken from its timer.
     #[arg(long, value_name = "UNIT", conflicts_with_all = ["paths", "user", "all"])]
     pub systemd: Vec<String>,
 
@@ -189,7 +189,7 @@ pub struct WrapArgs {
     #[arg(long, value_name = "PATH")]
     pub jobmon: Option<PathBuf>,
 
-    /// Write lines that run the job also where jobmon is not installed
+    /// Write lines that also work where jobmon is not installed
     #[arg(long)]
     pub fallback: bool,
 
@@ -205,7 +205,7 @@ pub struct WrapArgs {
     pub state: StateArgs,
 }
 
-/// Take jobmon away from the jobs that "jobmon cron wrap" put it in front of
+/// Remove jobmon from the lines that "jobmon cron wrap" wrapped
 ///
 /// The lines become what they were, byte for byte. Exit code: 0; 1 if a crontab could not be read or changed, or with
 /// --check if a wrapped line is left; 125 for bad usage.
@@ -240,7 +240,8 @@ pub struct UnwrapArgs {
 
 /// Put back what crontabs were before jobmon changed them
 ///
-/// The newest backup of each crontab; what was edited since is lost, as the changes that are printed show. Exit code: 0; 1
+/// Puts back the newest backup of each crontab. Edits made since then are lost: the changes that are printed show them. Exit
+/// code: 0; 1
 /// if there is no backup, or a crontab could not be read or changed; 125 for bad usage.
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]

@@ -76,7 +76,7 @@ impl Selection {
     pub(super) fn excludes(&self, name: &str) -> Option<String> {
         let is_in = |names: &[String]| names.iter().any(|other| other == name);
         match () {
-            () if is_in(&self.skip) => Some("skipped, as --skip says".to_owned()),
+            () if is_in(&self.skip) => Some("skipped by --skip".to_owned()),
             () if !self.only.is_empty() && !is_in(&self.only) => Some("not named by --only".to_owned()),
             () => None,
         }
@@ -286,7 +286,7 @@ pub(super) fn obstacle(crontab: &Crontab, line: usize, job: &Job, is_named: bool
         return Some("starts jobmon itself".to_owned());
     }
     if let Some(tool) = others::monitored_by(&command).filter(|_| !is_named) {
-        return Some(format!("monitored by {tool} already; --only with its name wraps it all the same"));
+        return Some(format!("monitored by {tool} already: to wrap it anyway, name it with --only"));
     }
     if crontab.daemon().percent() == Percent::Unclear && !job.input.is_empty() {
         return Some("% means one thing to version 1 of systemd-cron and another to version 2".to_owned());

@@ -34,7 +34,7 @@ const PLAN: &str = "\
 backup ← /usr/local/bin/backup.sh /srv 'two  words'
 poll ← test -x /usr/bin/poll && /usr/bin/poll 2>&1 | logger
 mail ← mail -s \"Report % done\" ops
-sync stays as it is: monitored by chronic already; --only with its name wraps it all the same
+sync stays as it is: monitored by chronic already: to wrap it anyway, name it with --only
 start ← /usr/local/bin/start
 ";
 
@@ -114,7 +114,7 @@ fn a_file_is_planned_changed_and_changed_back() {
     let before = fs::metadata(&path).unwrap();
     let shown = path.display();
     let plan = format!(
-        "{shown}\n  b ← /a/b c\n  d stays as it is: monitored by chronic already; --only with its name wraps it all the same\n"
+        "{shown}\n  b ← /a/b c\n  d stays as it is: monitored by chronic already: to wrap it anyway, name it with --only\n"
     );
     let diff = format!(
         "--- {shown}\n+++ {shown}\n@@ -1,3 +1,3 @@\n SHELL=/bin/bash\n-5 4 * * * root /a/b c\n\
@@ -238,7 +238,7 @@ fn only_and_skip_choose_by_name() {
         .stderr(
             "backup stays as it is: not named by --only\npoll stays as it is: not named by --only\n\
              mail stays as it is: not named by --only\nsync ← chronic /usr/local/bin/sync\n\
-             start stays as it is: skipped, as --skip says\n",
+             start stays as it is: skipped by --skip\n",
         )
         .run();
 }

@@ -29,7 +29,7 @@ pub fn decisions(plan: &Plan) -> String {
         let (name, command) = (one_line(&decision.name), one_line(decision.command.trim()));
         text += &match &decision.action {
             Action::Wrap => format!("  {name} ← {command}\n"),
-            Action::Update => format!("  {name}: --schedule brought up to date\n"),
+            Action::Update => format!("  {name}: --schedule updated\n"),
             Action::Unwrap => format!("  {name} → {}\n", one_line(&original(&decision.command))),
             Action::Keep(reason) => format!("  {name} stays as it is: {}\n", one_line(reason)),
         };

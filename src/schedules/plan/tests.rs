@@ -116,7 +116,7 @@ fn lines_that_stay_as_they_are() {
     debian("SHELL=\"/a b/sh\"\n* * * * * a", "SHELL=/a b/sh has characters that would have to be quoted");
     debian("* * * * * /usr/local/bin/jobmon run -n x -- a", "starts jobmon itself");
     debian("* * * * * cd /a && jobmon run -- a", "starts jobmon itself");
-    debian("* * * * * chronic a", "monitored by chronic already; --only with its name wraps it all the same");
+    debian("* * * * * chronic a", "monitored by chronic already: to wrap it anyway, name it with --only");
     debian("* * * * * a\nb", "Debian's cron refuses the whole file: line 2: bad minute");
     check(
         Daemon::SystemdCron,
