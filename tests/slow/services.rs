@@ -246,7 +246,10 @@ fn cron_mails_what_could_not_be_delivered() {
         assert!(!mails.is_empty());
         for mail in mails {
             let body = body(&mail);
-            assert!(body.starts_with("jobmon: error: ") && body.lines().count() == 1, "{mail}");
+            assert!(
+                body.starts_with("jobmon: ") && body.contains(" refused with 400") && body.lines().count() == 1,
+                "{mail}"
+            );
         }
     }
 }
