@@ -48,7 +48,7 @@ use crate::grouping::GroupingKey;
 use crate::record::{RunId, RunRecord};
 use crate::text::Warning;
 
-pub use self::group_state::{Declaration, Expectations, GroupState, JobMetrics, Past, RunCounts, ScheduleSpec};
+pub use self::group_state::{Declaration, Expectations, GroupState, JobMetrics, Memory, Past, RunCounts, ScheduleSpec};
 pub use self::groups::{Group, GroupId};
 pub use self::history::{PastRun, Retention, RunFilter};
 pub use self::journal::RunStart;
@@ -365,11 +365,16 @@ impl Registry {
         })
     }
 
-    /// No gateway remembers the group: what the registry knows of it is everything. Returns the group with its past known.
-    pub fn past_is_empty(&mut self, group: GroupId) -> Result<Group, RegistryError> {
+    /// What the group's sinks remember of its past, as far as this registry does not: it counts on from there. Runs of this
+    /// registry that were reported without it, and are part of that, are not counted twice.
+    pub fn adopt(&mut self, group: GroupId, remembered: &Memory) -> Result<Group, RegistryError> {
         self.store.write(Durability::Crash, |transaction| {
+            let (included, duration) = match remembered.last_end {
+                Some(end) => history::counted_until(transaction, group, end + CLOCK_PRECISION)?,
+                None => Default::default(),
+            };
             let mut group = groups::get(transaction, group)?;
-            group.state.past = Past::Known;
+            group.state.adopt(remembered, &included, duration);
             groups::store(transaction, &group)?;
             Ok(group)
         })
@@ -574,6 +579,9 @@ fn place(
         None => Ok(()),
     }
 }
+
+/// A time that went to a sink and back, as a number of seconds, is this exact.
+const CLOCK_PRECISION: Duration = Duration::from_millis(1);
 
 /// How long a confirmed deletion is remembered, in case a gateway comes back with what it had saved before; and how long
 /// one that cannot be made is tried, in case a gateway comes back at all.

@@ -20,7 +20,7 @@ use self::pushgateway::{Answer, GroupLookup, ReadError};
 use self::textfile::TextfileDir;
 pub use crate::destination::Sink;
 use crate::grouping::GroupingKey;
-use crate::metrics::Exposition;
+use crate::metrics::{Exposition, Sample};
 
 /// How a group is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,14 @@ impl SinkClient<'_> {
         match self {
             Self::Pushgateway(client) => client.lookup(key, deadline).await,
             Self::Textfile(directory) => Ok(directory.lookup(key)),
+        }
+    }
+
+    /// What the sink remembers of the group by jobmon's own families, with no labels but their own.
+    pub async fn memory(&self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Sample>, ReadError> {
+        match self {
+            Self::Pushgateway(client) => client.memory(key, deadline).await,
+            Self::Textfile(directory) => Ok(directory.memory(key)),
         }
     }
 

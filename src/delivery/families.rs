@@ -1,10 +1,12 @@
 //! What a group is told as: its state as metric families.
 
+use std::time::{Duration, SystemTime};
+
 use crate::expectation::Amount;
 use crate::metrics::families::ScriptFamily;
 use crate::metrics::{Exposition, MetricFamily, Sample, seconds, unix_seconds};
 use crate::record::{Outcome, RunFacts};
-use crate::registry::{GroupState, Past};
+use crate::registry::{GroupState, Memory, Past, RunCounts};
 pub use crate::sinks::{Content, Write};
 
 impl Content {
@@ -29,6 +31,30 @@ impl Content {
         let of_a_run = ScriptFamily::OF_A_HEARTBEAT.into_iter();
         let families = of_a_run.filter_map(|family| shape(family, values(family, state)));
         Self { families: Exposition::new(families), job_metrics: Exposition::default(), write: Write::Merge }
+    }
+}
+
+/// What samples of a group remember of it: the inverse of [`Content::of`] for what outlives a run.
+pub(super) fn remembered(samples: &[Sample]) -> Memory {
+    let value = |family: ScriptFamily, label: Option<&str>| {
+        let name = family.spec().name;
+        let sample = samples
+            .iter()
+            .find(|sample| sample.name == name && sample.labels.first().map(|(_, value)| value.as_str()) == label);
+        sample.map_or(0.0, |sample| sample.value).max(0.0)
+    };
+    let duration = |family| Duration::try_from_secs_f64(value(family, None)).unwrap_or_default();
+    let time = |family| {
+        let since_epoch = duration(family);
+        SystemTime::UNIX_EPOCH.checked_add(since_epoch).filter(|_| !since_epoch.is_zero())
+    };
+    Memory {
+        counts: RunCounts::new(Outcome::ALL.map(|outcome| value(ScriptFamily::Runs, Some(outcome.as_str())) as u64)),
+        duration_total: duration(ScriptFamily::RunDuration),
+        last_end: time(ScriptFamily::EndTimestamp),
+        last_success: time(ScriptFamily::LastSuccess),
+        last_failure: time(ScriptFamily::LastFailure),
+        consecutive_failures: value(ScriptFamily::ConsecutiveFailures, None) as u64,
     }
 }
 
@@ -73,7 +99,9 @@ fn number(amount: Amount) -> f64 {
 /// Whether the state knows what the family says although the group's past is unknown.
 fn is_known(family: ScriptFamily, state: &GroupState) -> bool {
     match family {
-        ScriptFamily::LastSuccess | ScriptFamily::ConsecutiveFailures => state.last_success.is_some(),
+        ScriptFamily::LastSuccess => state.last_success.is_some(),
+        // Failures that this host has seen are never fewer than a memory that is older.
+        ScriptFamily::ConsecutiveFailures => state.last_success.is_some() || state.consecutive_failures > 0,
         ScriptFamily::LastFailure => state.last_failure.is_some(),
         ScriptFamily::Runs | ScriptFamily::RunDuration => state.counts.total() >= 2,
         _ => true,

@@ -4,17 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clients::Clients;
-use super::families::Content;
+use super::families::{Content, remembered};
 use super::group_lock;
 use super::route::Route;
 use super::send::{Cause, Delivery, Failure, fail_over, fair_share, judged, no_answer, pending, send};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{
-    Action, Against, Desired, Group, GroupStatus, Past, Registry, RegistryError, Replica, ReplicaStatus,
+    Action, Against, Desired, Group, GroupStatus, Memory, Past, Registry, RegistryError, Replica, ReplicaStatus,
     RequestOutcome, RetryableError, StateDir,
 };
-use crate::sinks::pushgateway::GroupLookup;
 
 /// Whether sinks that failed a moment ago are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl<'a> Reconciler<'a> {
         let GroupStatus { mut group, replicas } = self.check_homes_for_restart(status, deadline).await?;
         let homes: Vec<&Replica> = replicas.iter().filter(|replica| replica.desired == Desired::Present).collect();
         let route = group.route.as_deref().and_then(Route::from_note).unwrap_or_default();
-        if group.state.past == Past::Unknown && group.state.counts.total() <= 1 {
+        if group.state.past == Past::Unknown {
             group = self.ask_for_the_past(group, &homes, deadline).await?;
         }
         let mut may_have_stale = replicas.iter().any(|replica| replica.status(group.state.seq) == ReplicaStatus::Stale);
@@ -242,8 +241,8 @@ impl<'a> Reconciler<'a> {
     }
 
     /// A group that is new here may be old elsewhere (a fresh container, a lost disk): asks where it belongs, before the
-    /// first state is sent there. If all of its homes remember nothing, the registry knows everything; if one remembers
-    /// it, or cannot say, the group is left as it is.
+    /// first state is sent there, and counts on from what is remembered. Of several homes whoever answers knows it, and of
+    /// several answers the one with the most runs is the newest. If nobody answers, the past stays unknown.
     async fn ask_for_the_past(
         &mut self,
         group: Group,
@@ -253,32 +252,44 @@ impl<'a> Reconciler<'a> {
         if homes.is_empty() || homes.iter().any(|home| home.delivered_seq > 0) {
             return Ok(group);
         }
-        for home in homes {
-            if !self.has_nothing_of(&group, &home.sink, deadline).await? {
-                return Ok(group);
+        let until = fair_share(until_bookkeeping(deadline), 2);
+        let mut most: Option<Memory> = None;
+        for (asked, home) in homes.iter().enumerate() {
+            let until = fair_share(until, homes.len() - asked);
+            if let Some(remembered) = self.ask_one(&group, &home.sink, until, deadline).await? {
+                let is_more = |known: &Memory| remembered.counts.total() > known.counts.total();
+                most = if most.as_ref().is_none_or(is_more) { Some(remembered) } else { most };
             }
         }
-        self.registry(deadline).past_is_empty(group.id)
+        match most {
+            Some(remembered) => self.registry(deadline).adopt(group.id, &remembered),
+            None => Ok(group),
+        }
     }
 
-    /// Whether the sink answers that it holds nothing of the group.
-    async fn has_nothing_of(&mut self, group: &Group, sink: &Sink, deadline: Instant) -> Result<bool, RegistryError> {
+    /// What the sink remembers of the group; none if it does not say.
+    async fn ask_one(
+        &mut self,
+        group: &Group,
+        sink: &Sink,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Memory>, RegistryError> {
         if self.backing_off(sink, Action::Push, deadline)?.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
-        let Ok(client) = self.clients.get(sink) else { return Ok(false) };
-        match client.lookup(&group.key, fair_share(until_bookkeeping(deadline), 2)).await {
-            Ok(GroupLookup::Absent | GroupLookup::Ghost) => Ok(true),
-            Ok(GroupLookup::Held { .. }) => Ok(false),
+        let Ok(client) = self.clients.get(sink) else { return Ok(None) };
+        match client.memory(&group.key, until).await {
+            Ok(samples) => Ok(Some(remembered(&samples))),
             Err(error) => {
-                tracing::debug!("group {}: {sink} does not say whether it remembers it: {error}", group.key);
+                tracing::debug!("group {}: {sink} does not say what it remembers of it: {error}", group.key);
                 // It may take a state all the same, unless it asks for no further request.
                 if let Some(failure @ Failure::Pending { error: RetryableError { retry_after: Some(_), .. }, .. }) =
                     no_answer(&error)
                 {
                     self.finish_request(group, sink, 0, &mut Err(failure), deadline);
                 }
-                Ok(false)
+                Ok(None)
             }
         }
     }

@@ -5,16 +5,17 @@
 //! from which its home will have it; and where nothing at all can be kept, as in a container without a volume, a run that
 //! reaches its home deletes what earlier ones may have left with those who stand in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clients::Clients;
+use super::families::remembered;
 use super::group_lock;
 use super::route::Route;
 use super::send::{Delivery, fail_over, fair_share, judged, send};
 use super::stale_replicas::delete_at;
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
-use crate::registry::{GroupState, StateDir};
+use crate::registry::{GroupState, Memory, RunCounts, StateDir};
 
 /// A state that the registry does not have.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,8 @@ pub async fn deliver(
     for home in homes {
         let stand_ins = if is_spooled { Vec::new() } else { route.stand_ins(home, key) };
         let candidates: Vec<&Sink> = std::iter::once(home).chain(&stand_ins).collect();
-        let send_to = async |sink: &Sink, share: Instant| send(clients, sink, key, state, share).await;
+        let state = with_the_past(clients, &candidates, key, state, fair_share(deadline, 2)).await;
+        let send_to = async |sink: &Sink, share: Instant| send(clients, sink, key, &state, share).await;
         let delivery = fail_over(home, None, &candidates, deadline, send_to).await;
         if delivery.result.is_ok() {
             delete_stale_replicas(clients, home, &stand_ins, key, deadline).await;
@@ -56,6 +58,31 @@ pub async fn deliver(
         deliveries.push(delivery);
     }
     deliveries
+}
+
+/// The state as it follows on what is remembered of the group by the one of `sinks` that remembers the most: an earlier run may
+/// have been left with who stands in. As it is where nobody says.
+async fn with_the_past(
+    clients: &mut Clients,
+    sinks: &[&Sink],
+    key: &GroupingKey,
+    state: &GroupState,
+    deadline: Instant,
+) -> GroupState {
+    let mut most: Option<Memory> = None;
+    for (asked, sink) in sinks.iter().enumerate() {
+        let Ok(client) = clients.get(sink) else { continue };
+        if let Ok(samples) = client.memory(key, fair_share(deadline, sinks.len() - asked)).await {
+            let memory = remembered(&samples);
+            let is_more = |known: &Memory| memory.counts.total() > known.counts.total();
+            most = if most.as_ref().is_none_or(is_more) { Some(memory) } else { most };
+        }
+    }
+    let mut state = state.clone();
+    if let Some(memory) = most {
+        state.adopt(&memory, &RunCounts::default(), Duration::ZERO);
+    }
+    state
 }
 
 /// Deletes the group at these sinks until `deadline`, under the group's lock in `dir`, if there is one.

@@ -97,7 +97,7 @@ pub(super) const FILES: [(&str, &str); 4] = [
 ];
 
 /// What cannot be the same as without a process in front of the job, and what follows from it.
-pub(super) const CAVEATS: [(&str, &str); 19] = [
+pub(super) const CAVEATS: [(&str, &str); 20] = [
     (
         "Process ids",
         "The process that the caller started is jobmon, and the job is its child: $PPID in the job is jobmon's, and tools \
@@ -187,5 +187,12 @@ pub(super) const CAVEATS: [(&str, &str); 19] = [
         "--tail and a file",
         "Of a plain file the end of what was added during the run is kept, whoever added it: where other processes write to \
          the same file, their lines are among it.",
+    ),
+    (
+        "A registry that is new",
+        "A job whose registry was lost, or that runs in a container without one, counts on from what its gateway remembers, \
+         which is asked for before the first result is sent: within half of --push-timeout, and up to 16 MB. Where nobody \
+         answers, the counters start anew. Runs of one group that end at the same moment in several new registries may be \
+         counted too few times.",
     ),
 ];

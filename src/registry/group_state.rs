@@ -33,9 +33,31 @@ impl RunCounts {
         self.0[outcome as usize] = count;
     }
 
+    /// These counts.
+    pub fn new(counts: [u64; Outcome::ALL.len()]) -> Self {
+        Self(counts)
+    }
+
     fn add(&mut self, outcome: Outcome) {
         self.set(outcome, self.of(outcome).saturating_add(1));
     }
+}
+
+/// What somebody else remembers of a group: a gateway, or a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Finished runs by outcome.
+    pub counts: RunCounts,
+    /// Summed duration of finished runs.
+    pub duration_total: Duration,
+    /// When the last run ended that is counted there.
+    pub last_end: Option<SystemTime>,
+    /// When a run last ended in success.
+    pub last_success: Option<SystemTime>,
+    /// When a run last ended otherwise.
+    pub last_failure: Option<SystemTime>,
+    /// Unsuccessful runs since the last success.
+    pub consecutive_failures: u64,
 }
 
 /// Whether the counts here are all there are, or a gateway may remember earlier ones.
@@ -201,6 +223,27 @@ impl GroupState {
         let mut state = Self { expectations, ..Self::default() };
         state.finish(record, Arrival::Now, 0);
         state
+    }
+
+    /// Counts on from what somebody else remembers. `included` of the runs that are counted here are part of that already: they
+    /// were reported without this registry.
+    pub fn adopt(&mut self, remembered: &Memory, included: &RunCounts, included_duration: Duration) {
+        for outcome in Outcome::ALL {
+            let own = self.counts.of(outcome).saturating_sub(included.of(outcome));
+            self.counts.set(outcome, remembered.counts.of(outcome).saturating_add(own));
+        }
+        let own = self.duration_total.saturating_sub(included_duration);
+        self.duration_total = remembered.duration_total.saturating_add(own);
+        if self.last_success.is_none() {
+            let unsuccessful = Outcome::ALL.into_iter().filter(|outcome| !outcome.is_success());
+            let counted = unsuccessful.filter(|outcome| *outcome != Outcome::Skipped);
+            let twice: u64 = counted.map(|outcome| included.of(outcome)).sum();
+            let own = self.consecutive_failures.saturating_sub(twice);
+            self.consecutive_failures = remembered.consecutive_failures.saturating_add(own);
+        }
+        self.last_success = self.last_success.or(remembered.last_success);
+        self.last_failure = self.last_failure.or(remembered.last_failure);
+        self.past = Past::Known;
     }
 
     /// A run has started and is expected to take a while.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
+use super::group_state::RunCounts;
 use super::groups::{self, Group, GroupId, integer, natural};
 use super::sql;
 use crate::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
@@ -120,6 +121,29 @@ pub(super) fn failures_since(connection: &Connection, group: GroupId, time: Syst
         params![group.0, Outcome::Warning as i64, Outcome::Skipped as i64, nanos_of(time)],
         |row| row.get(0).map(natural),
     )
+}
+
+/// The group's runs that ended until `end`, by outcome, and their summed duration, skipped ones left out.
+pub(super) fn counted_until(
+    connection: &Connection,
+    group: GroupId,
+    end: SystemTime,
+) -> rusqlite::Result<(RunCounts, Duration)> {
+    let all: Vec<RunFacts> = sql::query(
+        connection,
+        "SELECT facts FROM runs WHERE group_id = ?1 AND ended_at <= ?2",
+        params![group.0, nanos_of(end)],
+        |row| groups::json(row, 0),
+    )?;
+    let mut counts = [0; Outcome::ALL.len()];
+    let mut total = Duration::ZERO;
+    for facts in all {
+        counts[facts.outcome as usize] += 1;
+        if facts.outcome != Outcome::Skipped {
+            total = total.saturating_add(facts.duration);
+        }
+    }
+    Ok((RunCounts::new(counts), total))
 }
 
 /// Which runs are too old to be kept.

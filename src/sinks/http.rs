@@ -17,7 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
 };
 
 use super::pushgateway::answer::{self, Outage, Remedy, Reply, describe_body, http_date, retry_after};
@@ -209,6 +210,12 @@ impl HttpClient {
 
     pub(super) async fn get(&self, path: &str, deadline: Instant) -> Result<Incoming<'_>, Outage> {
         let make = || Ok((self.request(reqwest::Method::GET, path)?, None));
+        self.send(make, deadline).await.map_err(|loss| loss.outage)
+    }
+
+    /// The same, gzipped where the server can: whoever asks unpacks it.
+    pub(super) async fn get_compressed(&self, path: &str, deadline: Instant) -> Result<Incoming<'_>, Outage> {
+        let make = || Ok((self.request(reqwest::Method::GET, path)?.header(ACCEPT_ENCODING, "gzip"), None));
         self.send(make, deadline).await.map_err(|loss| loss.outage)
     }
 

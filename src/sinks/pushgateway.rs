@@ -13,15 +13,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Write as _;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::CONTENT_TYPE;
+use flate2::write::GzDecoder;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 
 use super::http::{Fetched, HttpClient, Incoming, Loss, Received};
 use super::{Content, Write};
 use crate::grouping::GroupingKey;
+use crate::metrics::Sample;
 
 pub mod answer;
 pub mod complaint;
@@ -78,6 +81,8 @@ pub struct Client {
 
 /// The longest URL that is sent; the HTTP library ends at 65 534 bytes.
 const MAX_URL: usize = 65_000;
+/// A gateway that holds more is not searched for what it remembers: 15 000 groups.
+const MAX_SCRAPE: usize = 16 << 20;
 /// No exposition in any format: a Pushgateway answers 400 before it looks at the group.
 const NO_EXPOSITION: &[u8] = b"?\n";
 
@@ -218,6 +223,41 @@ impl Client {
         })
         .await?;
         Ok(found)
+    }
+
+    /// What the gateway remembers of the group by jobmon's own families; nothing of one that it does not hold.
+    ///
+    /// It can only be asked for everything, so it is asked for a compressed scrape, and no more than [`MAX_SCRAPE`] of it is read.
+    pub async fn memory(&self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Sample>, ReadError> {
+        let key = RawKey::from(key);
+        let mut answer = self.http.get_compressed("/metrics", deadline).await?;
+        if answer.status() != 200 {
+            return Err(failure(&mut answer).await);
+        }
+        let is_compressed = answer.header(CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
+        let mut decoder = GzDecoder::new(Vec::new());
+        let mut memory = scrape::MemoryReader::of(&key);
+        let mut read = 0;
+        while let Some(piece) = answer.piece().await? {
+            let text = if is_compressed {
+                let decoded = decoder.write_all(&piece).map(|()| std::mem::take(decoder.get_mut()));
+                decoded.map_err(|error| ReadError::time(format!("the scrape cannot be decompressed: {error}")))?
+            } else {
+                piece.to_vec()
+            };
+            read += text.len();
+            if read > MAX_SCRAPE {
+                return Err(ReadError::time(format!(
+                    "holds more than the {MAX_SCRAPE} bytes that are searched for a group"
+                )));
+            }
+            memory.feed(&text);
+        }
+        if is_compressed {
+            let rest = decoder.finish().map_err(|_| ReadError::time("the scrape was cut".to_owned()))?;
+            memory.feed(&rest);
+        }
+        memory.result().ok_or_else(|| ReadError::setting("200 with something else than a scrape".to_owned()))
     }
 
     /// Hands every group of the gateway to `each`, as they arrive; keeps the values of the metrics named in `wanted`.

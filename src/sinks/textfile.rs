@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use super::Content;
 use super::pushgateway::{Answer, GroupLookup, Outage, Refusal, Rejection, Remedy};
 use crate::grouping::GroupingKey;
+use crate::metrics::{Exposition, Sample};
 use crate::regular_file::read_start;
 
 /// A directory that node_exporter reads (`--collector.textfile.directory`).
@@ -53,6 +54,17 @@ impl TextfileDir {
             }
             Err(_) => GroupLookup::Absent,
         }
+    }
+
+    /// What the group's file says by jobmon's own families; nothing where there is no file.
+    pub fn memory(&self, key: &GroupingKey) -> Vec<Sample> {
+        let Ok(text) = fs::read_to_string(self.0.join(Self::file_name(key))) else { return Vec::new() };
+        let families = Exposition::from_text(&text);
+        let own = |mut sample: Sample| {
+            sample.labels.retain(|(name, _)| key.labels().all(|(label, _)| label != name.as_str()));
+            sample
+        };
+        families.families().iter().flat_map(|family| family.samples.clone()).map(own).collect()
     }
 
     /// Writes the group's file; one that node_exporter cannot serve is as good as refused.

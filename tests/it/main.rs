@@ -90,4 +90,5 @@ mod usage;
 mod vmalert;
 mod waiting;
 mod what_a_failure_counts_against;
+mod what_another_remembers;
 mod yes_to_everything;

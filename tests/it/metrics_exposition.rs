@@ -10,7 +10,7 @@ use jobmon::expectation::{Amount, Amounts, Expectation, Range};
 use jobmon::grouping::{GroupingKey, LabelName, LabelValue};
 use jobmon::metrics::families::ScriptFamily;
 use jobmon::record::{Outcome, RunFacts, RunRecord};
-use jobmon::registry::{Declaration, Expectations, GroupState, Registry, RunStart, StateDir, journal};
+use jobmon::registry::{Declaration, Expectations, GroupState, Memory, Registry, RunStart, StateDir, journal};
 use proptest::prelude::*;
 
 use crate::harness::Sandbox;
@@ -124,7 +124,7 @@ proptest! {
         };
         let mut state = registry.started(&start, runs[0].facts.started_at).unwrap().group;
         if known {
-            state = registry.past_is_empty(state.id).unwrap();
+            state = registry.adopt(state.id, &Memory::default()).unwrap();
         }
         let is_configured = |f: &ScriptFamily| f.spec().present == "where configured";
         let configured: BTreeSet<String> = check_text(&Content::of(&GroupState { running, ..state.state }).text(&[]))

@@ -1,6 +1,8 @@
 //! Reading `GET /metrics` as far as it tells which groups there are: line by line, as it arrives.
 
 use super::path::RawKey;
+use crate::metrics::Sample;
+use crate::metrics::families::ScriptFamily;
 
 /// What a gateway remembers of one group.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,6 +78,57 @@ impl<'a> Search<'a> {
             && self.key.shows_as(&labels)
         {
             self.found = Some(if push_time > 0.0 { GroupLookup::Held { push_time } } else { GroupLookup::Ghost });
+        }
+    }
+}
+
+/// Collects what a scrape says of one group by jobmon's own families.
+#[derive(Debug)]
+pub struct MemoryReader<'a> {
+    key: &'a RawKey,
+    line: Vec<u8>,
+    is_exposition: bool,
+    samples: Vec<Sample>,
+}
+
+impl<'a> MemoryReader<'a> {
+    /// What is said of the group of `key`.
+    pub fn of(key: &'a RawKey) -> Self {
+        Self { key, line: Vec::new(), is_exposition: false, samples: Vec::new() }
+    }
+
+    /// Takes the next piece of the answer.
+    pub fn feed(&mut self, piece: &[u8]) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                self.read(&line);
+            }
+        }
+    }
+
+    /// The samples, with no labels but their own. `None` if this was no scrape of a Pushgateway, which always shows metrics of
+    /// its own.
+    pub fn result(self) -> Option<Vec<Sample>> {
+        self.is_exposition.then_some(self.samples)
+    }
+
+    fn read(&mut self, line: &[u8]) {
+        self.is_exposition |= line.starts_with(b"# TYPE ");
+        if !line.starts_with(b"script_") {
+            return;
+        }
+        let Some(brace) = line.iter().position(|byte| *byte == b'{') else { return };
+        let Ok(name) = std::str::from_utf8(&line[..brace]) else { return };
+        let Some(family) = ScriptFamily::ALL.into_iter().find(|family| family.spec().name == name) else { return };
+        let Some((shown, value)) = sample(&line[brace + 1..]) else { return };
+        let own = family.spec().label.filter(|label| self.key.get(label).is_none());
+        let labels = shown.labels().filter(|(name, _)| Some(*name) != own);
+        if self.key.shows_as(&RawKey::new(labels)) {
+            let own = own.and_then(|label| Some((label, std::str::from_utf8(shown.get(label)?).ok()?)));
+            let labels = own.map(|(label, value)| (label.to_owned(), value.to_owned())).into_iter().collect();
+            self.samples.push(Sample { name: name.to_owned(), labels, value });
         }
     }
 }
