@@ -45,7 +45,8 @@ pub(super) fn remembered(samples: &[Sample]) -> Memory {
     };
     let duration = |family| Duration::try_from_secs_f64(value(family, None)).unwrap_or_default();
     let time = |family| {
-        let since_epoch = duration(family);
+        // To the microsecond, as it was written.
+        let since_epoch = Duration::from_micros((value(family, None) * 1e6).round() as u64);
         SystemTime::UNIX_EPOCH.checked_add(since_epoch).filter(|_| !since_epoch.is_zero())
     };
     Memory {
