@@ -52,8 +52,8 @@ pub struct GroupingArgs {
 
     /// Value of the label "script_name" [env: JOBMON_NAME]
     ///
-    /// Default: the name of the program that does the work, without its last extension (/path/to/backup.sh becomes
-    /// "backup"). jobmon looks for it behind programs that start another one (env, nice, flock, timeout, sudo), behind
+    /// Default of "jobmon run": the name of the program that does the work, without its last extension (/path/to/backup.sh
+    /// becomes "backup"); a subcommand without a command has none. jobmon looks for it behind programs that start another one (env, nice, flock, timeout, sudo), behind
     /// interpreters, and in the line of "sh -c" and --shell. The name also selects the section [jobs.NAME] of the
     /// configuration files.
     #[arg(short, long, value_name = "NAME")]

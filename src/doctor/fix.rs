@@ -299,6 +299,7 @@ mod tests {
         let undelivered = UndeliveredGroup {
             group: "g".into(),
             destination: "http://a".into(),
+            is_deletion: false,
             since: SystemTime::UNIX_EPOCH,
             attempts: 1,
             reason: None,

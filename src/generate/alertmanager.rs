@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rules::Severities;
-use super::text::{quoted, yaml};
+use super::text::{prometheus_duration, quoted, yaml};
 
 /// What may differ between two sites.
 #[derive(Clone, Debug)]
@@ -64,8 +64,8 @@ route:
   receiver: webhook
   # One notification for each alert and job: ten hosts on which the same backup fails are one message with ten lines.
   group_by: [alertname, job, script_name]
-  group_wait: {group_wait}ms
-  group_interval: {group_interval}ms
+  group_wait: {group_wait}
+  group_interval: {group_interval}
   repeat_interval: 12h
   routes:
     # Everything goes to the webhook; what is critical also wakes somebody.
@@ -75,7 +75,8 @@ route:
       repeat_interval: 4h
     - matchers: [{info}]
       receiver: webhook
-      repeat_interval: 7d
+      # Alertmanager remembers for five days what it sent (--data.retention): less often, and it could not tell.
+      repeat_interval: 4d
     - receiver: webhook
 
 # A gateway that is down was slow before and has refused pushes. Alerts about jobs silence none: two groups may differ in
@@ -97,8 +98,8 @@ receivers:
         smarthost: {smarthost}
         send_resolved: true
 {login}",
-        group_wait = group_wait.as_millis(),
-        group_interval = group_interval.as_millis().max(1),
+        group_wait = prometheus_duration(*group_wait),
+        group_interval = prometheus_duration(*group_interval),
         critical = matcher("severity", &severities.critical),
         info = matcher("severity", &severities.info),
         webhook = yaml(webhook),

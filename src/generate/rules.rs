@@ -17,7 +17,7 @@ mod scripts;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::text::{quoted, template, yaml, yaml_block};
+use super::text::{prometheus_duration, quoted, template, yaml, yaml_block};
 use crate::grouping::GroupingKey;
 use crate::metrics::families::ScriptFamily;
 
@@ -284,7 +284,7 @@ fn write_alert(out: &mut String, alert: &Alert, options: &RuleOptions) {
 fn wait(time: &str, longest: Option<Duration>) -> String {
     let full = humantime::parse_duration(time).expect("the waits of the rules are durations");
     match longest {
-        Some(longest) if longest < full => format!("{}ms", longest.as_millis()),
+        Some(longest) if longest < full => prometheus_duration(longest),
         _ => time.to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::text::yaml;
+use super::text::{prometheus_duration, yaml};
 use super::{GATEWAY_JOB, GATEWAY_LABEL};
 
 /// One gateway as Prometheus sees it. Holds names of files with secrets, never a secret.
@@ -142,7 +142,7 @@ pub fn render(options: &ScrapeOptions) -> String {
     let mut out = String::from(HEAD);
     let section = |out: &mut String, text: &str| out.push_str(text);
     if !options.rule_files.is_empty() {
-        push(&mut out, format_args!("\nglobal:\n  evaluation_interval: {}\n", milliseconds(options.interval)));
+        push(&mut out, format_args!("\nglobal:\n  evaluation_interval: {}\n", prometheus_duration(options.interval)));
         section(&mut out, "\nrule_files:\n");
         for file in &options.rule_files {
             push(&mut out, format_args!("  - {}\n", yaml(file)));
@@ -188,18 +188,13 @@ fn push(out: &mut String, text: fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a String cannot fail");
 }
 
-/// In Prometheus' notation, which has no smaller unit.
-fn milliseconds(duration: Duration) -> String {
-    format!("{}ms", duration.as_millis().max(1))
-}
-
 fn write_job(out: &mut String, number: usize, gateways: &[&ScrapeTarget], interval: Duration) {
     let ScrapeTarget { scheme, prefix, auth, tls, .. } = gateways[0];
     let job_name = if number == 0 { GATEWAY_JOB.to_owned() } else { format!("{GATEWAY_JOB}-{}", number + 1) };
     push(out, format_args!("  - job_name: {job_name}\n"));
     out.push_str("    # The labels job and instance of a group are those of the job, not those of the gateway.\n");
     out.push_str("    honor_labels: true\n");
-    push(out, format_args!("    scrape_interval: {}\n", milliseconds(interval)));
+    push(out, format_args!("    scrape_interval: {}\n", prometheus_duration(interval)));
     push(out, format_args!("    scheme: {scheme}\n"));
     if !prefix.is_empty() {
         push(out, format_args!("    metrics_path: {}\n", yaml(&format!("{prefix}/metrics"))));

@@ -55,9 +55,33 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
+/// A duration as Prometheus and Alertmanager read it, in the largest unit that it is a whole number of; they know none
+/// smaller than a millisecond.
+pub(super) fn prometheus_duration(duration: std::time::Duration) -> String {
+    let milliseconds = if duration.is_zero() { 0 } else { duration.as_millis().max(1) };
+    let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    match units.into_iter().find(|(unit, _)| milliseconds > 0 && milliseconds % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", milliseconds / unit),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_have_the_largest_unit_that_fits() {
+        let check = |milliseconds, expected: &str| {
+            assert_eq!(prometheus_duration(std::time::Duration::from_millis(milliseconds)), expected);
+        };
+        check(30_000, "30s");
+        check(300_000, "5m");
+        check(7_200_000, "2h");
+        check(90_000, "90s");
+        check(1500, "1500ms");
+        check(0, "0ms");
+    }
 
     #[test]
     fn quoted_text_stays_on_one_line() {

@@ -102,7 +102,7 @@ fn a_good_chain_is_fine() {
     check(&sandbox, &["-g", &url], &[]);
     let text = doctor(&sandbox, &["-g", &url, "--fix"]).any_stdout().run().stdout;
     assert!(check_words(&text).ends_with("\n\nAll is fine.\n"));
-    doctor(&sandbox, &["-g", &url, "--prometheus", "p:9090"])
+    doctor(&sandbox, &["-g", &url, "--prometheus", "ftp://p:9090"])
         .code(125)
         .stderr("jobmon: --prometheus: an address starts with http:// or https://\n")
         .run();

@@ -53,7 +53,7 @@ fn rules_take_their_options() {
         "severity: 'fyi'",
         "https://runbooks.example.com/ScriptFailure",
         "newest >= 7",
-        "for: 90000ms",
+        "for: 90s",
     ] {
         assert!(rules.contains(part), "{part} is missing in\n{rules}");
     }
@@ -105,8 +105,8 @@ fn a_scrape_config_names_files_of_secrets_and_holds_none() {
     ];
     let text = generated(&sandbox, &arguments);
     for part in [
-        "evaluation_interval: 5000ms",
-        "scrape_interval: 5000ms",
+        "evaluation_interval: 5s",
+        "scrape_interval: 5s",
         "metrics_path: '/push/metrics'",
         "username: 'prometheus'",
         &format!("password_file: '{}'", password.display()),
@@ -170,7 +170,7 @@ fn alertmanager_nginx_dashboard_and_recipe_take_their_options() {
         ],
     );
     for part in
-        ["'http://hook:1/'", "'a@b.example'", "auth_password_file: '/etc/p'", "group_wait: 1000ms", "severity=\"page\""]
+        ["'http://hook:1/'", "'a@b.example'", "auth_password_file: '/etc/p'", "group_wait: 1s", "severity=\"page\""]
     {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }

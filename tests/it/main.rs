@@ -58,6 +58,7 @@ mod programs;
 mod proxy;
 mod push;
 mod readme;
+mod recommended;
 mod record;
 mod refusal_without_words;
 mod register;

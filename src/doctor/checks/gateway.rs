@@ -278,7 +278,7 @@ fn refusals(place: &Place, gateway: &ObservedGateway, held: &HeldGroups) -> Vec<
         found.push(place.warning(
             "push-failures",
             format!("refused the last push to {} of others: {}", count(others.len(), "group"), list(others)),
-            "tell who pushes them; \"jobmon clear --ghosts\" removes those that never held anything",
+            "tell who pushes them; \"jobmon clear --ghost\" removes those that never held anything",
         ));
     }
     found

@@ -109,6 +109,8 @@ pub struct UndeliveredGroup {
     pub group: String,
     /// To whom it is owed.
     pub destination: String,
+    /// Whether its deletion is owed, and not the group.
+    pub is_deletion: bool,
     /// Since when.
     pub since: SystemTime,
     /// How many attempts failed.
@@ -295,30 +297,34 @@ fn were(number: usize, what: &str) -> String {
     format!("{} {}", count(number, what), if number == 1 { "is" } else { "are" })
 }
 
-/// One finding for each destination that is owed something.
+/// One finding for each destination that is owed groups, and one for each that is owed their deletion.
 fn undelivered(place: &Place, undelivered: &[UndeliveredGroup], now: SystemTime) -> Vec<Finding> {
     const CHECK: &str = "owed";
-    let mut by_destination: BTreeMap<&str, Vec<&UndeliveredGroup>> = BTreeMap::new();
+    let mut by_destination: BTreeMap<(&str, bool), Vec<&UndeliveredGroup>> = BTreeMap::new();
     for group in undelivered {
-        by_destination.entry(&group.destination).or_default().push(group);
+        by_destination.entry((&group.destination, group.is_deletion)).or_default().push(group);
     }
     if by_destination.is_empty() {
         return vec![place.fine(CHECK, "nothing is owed")];
     }
-    let describe = |(destination, undelivered): (&str, Vec<&UndeliveredGroup>)| {
+    let describe = |((destination, is_deletion), undelivered): ((&str, bool), Vec<&UndeliveredGroup>)| {
         let since = undelivered.iter().map(|group| group.since).min().unwrap_or(now);
         let is_fresh = |group: &&UndeliveredGroup| {
             group.attempts == 0 && now.duration_since(group.since).unwrap_or_default() < ON_ITS_WAY
         };
         let groups = were(undelivered.len(), "group");
         if undelivered.iter().all(is_fresh) {
-            return place.fine(CHECK, format!("{groups} on the way to {destination}"));
+            let what = if is_deletion { "about to be deleted at" } else { "on the way to" };
+            return place.fine(CHECK, format!("{groups} {what} {destination}"));
         }
         let reason = undelivered.iter().find_map(|group| group.reason.as_deref());
         let reason = reason.map_or_else(|| "not tried yet".to_owned(), one_line);
         let names = list(undelivered.iter().map(|group| &group.group));
-        let what = format!("{groups} owed to {destination}, the oldest since {}: {reason}; {names}", ago(since, now));
-        place.warning(CHECK, what, "fix that gateway; then \"jobmon flush\" or \"jobmon doctor --fix\" sends them")
+        let owed = if is_deletion { "still to be deleted at" } else { "owed to" };
+        let what = format!("{groups} {owed} {destination}, the oldest since {}: {reason}; {names}", ago(since, now));
+        let done = if is_deletion { "deletes" } else { "sends" };
+        let next = format!("fix that gateway; then \"jobmon flush\" or \"jobmon doctor --fix\" {done} them");
+        place.warning(CHECK, what, next)
     };
     by_destination.into_iter().map(describe).collect()
 }
@@ -384,8 +390,14 @@ mod tests {
         check(|_| {}, &[]);
         check(|host| host.registry = ObservedRegistry::Absent, &[]);
         check(|host| host.state = ObservedStateDir::Missing { path: "/s".into(), creatable: Ok(()) }, &[]);
-        let group =
-            UndeliveredGroup { group: "g".into(), destination: "d".into(), since: at(0), attempts: 0, reason: None };
+        let group = UndeliveredGroup {
+            group: "g".into(),
+            destination: "d".into(),
+            is_deletion: false,
+            since: at(0),
+            attempts: 0,
+            reason: None,
+        };
         check(
             |host| {
                 host.registry =
@@ -457,14 +469,17 @@ mod tests {
         let group = |since, destination: &str| UndeliveredGroup {
             group: "{job=\"b\"}".into(),
             destination: destination.into(),
+            is_deletion: destination == "http://c",
             since: at(0) - Duration::from_secs(since),
             attempts: 1,
             reason: Some("connection\nrefused".into()),
         };
-        let undelivered = vec![group(10, "http://a"), group(7200, "http://b"), group(60, "http://b")];
+        let undelivered =
+            vec![group(10, "http://a"), group(7200, "http://b"), group(60, "http://b"), group(5, "http://c")];
         let expected = [
             ("owed", Warning, "1 group is owed to http://a, the oldest since 10s ago: connection\\nrefused; {job="),
             ("owed", Warning, "2 groups are owed to http://b, the oldest since 2h ago"),
+            ("owed", Warning, "1 group is still to be deleted at http://c, the oldest since 5s ago"),
         ];
         check(open(RegistryContents { undelivered, ..RegistryContents::default() }), &expected);
         let rejected = vec![("{job=\"b\"}".into(), "http://a".into(), "400, not a GAUGE".into())];

@@ -14,7 +14,9 @@ use crate::doctor::OwnGroup;
 use crate::doctor::checks::host::{
     ObservedHost, ObservedRegistry, ObservedStateDir, RegistryContents, StateDirFacts, UndeliveredGroup,
 };
-use crate::registry::{Desired, GroupStatus, PendingFilter, Registry, RegistryError, ReplicaStatus, StateDir, journal};
+use crate::registry::{
+    Action, Desired, GroupStatus, PendingFilter, Registry, RegistryError, ReplicaStatus, StateDir, journal,
+};
 
 /// How long other processes may keep the registry busy.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -142,6 +144,7 @@ fn contents(
             .map(|pending| UndeliveredGroup {
                 group: pending.group.key.to_string(),
                 destination: pending.replica.sink.to_string(),
+                is_deletion: pending.action == Action::Delete,
                 since: pending.replica.pending_since.unwrap_or(now),
                 attempts: pending.replica.attempts,
                 reason: pending.replica.last_error,

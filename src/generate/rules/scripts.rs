@@ -278,8 +278,8 @@ fn groups(options: &RuleOptions) -> Vec<Rule> {
                  unless script:push_time_seconds:newest\nunless script:expiry:timestamp_seconds < time()"
             ),
             &format!("no metrics any more of {WHO}"),
-            "A gateway that restarted without its state, or a group that was cleared. `jobmon flush` on its host sends it \
-             again; `jobmon unregister` removes a job for good.",
+            "A gateway that restarted without its state, or a group that was cleared. The next run sends it again; after a \
+             restart, `jobmon flush` on its host does too. `jobmon unregister` removes a job for good.",
         )
         .hold(Hold::For("30m"))
         .comment("Not while the gateway that had it last is down, nor when its --ttl has passed. Fires for a day."),
