@@ -118,7 +118,8 @@ pub(super) const CAVEATS: [(&str, &str); 20] = [
         "A signal that a program sends to the whole process group, or to one process after the other, reaches the job from \
          that program. jobmon sends it on only if its reporter has not got it as well. In the first moments of a run, and \
          when the reporter is stopped, killed or too late, the job may get it twice. A signal from the parent process or \
-         process 1 for jobmon alone may reach the job 20 ms later.",
+         process 1 for jobmon alone may reach the job 20 ms later, and one that comes while the reporter cannot run 300 ms \
+         later; those that follow are not delayed.",
     ),
     (
         "Core dumps",
@@ -129,13 +130,15 @@ pub(super) const CAVEATS: [(&str, &str); 20] = [
         "The reporter",
         "Next to the job, jobmon has a second child, named reporter, and for moments a child of that: ps shows them, and each \
          counts towards limits on processes (pids.max, RLIMIT_NPROC). Where no process is to be had for them, the job runs, \
-         and the result waits for the next jobmon.",
+         and the result waits for the next jobmon. Where there is none for the job either, jobmon says so and becomes the \
+         job, without limits, lock and record.",
     ),
     (
         "SIGKILL",
         "When jobmon is killed with SIGKILL, the kernel kills the job too, unless the job runs as another user or has file \
          capabilities. Its own children are not killed. The reporter outlives jobmon and reports the run as lost. Where the \
-         reporter is killed too (the whole process group, control group or container), the next jobmon on the host does.",
+         reporter is killed too (the whole process group, control group or container), the next jobmon on the host does. \
+         When that happens within milliseconds of the start, the run may not have been written down yet.",
     ),
     (
         "Limits on memory",
@@ -172,6 +175,11 @@ pub(super) const CAVEATS: [(&str, &str); 20] = [
         "Peak memory",
         "script_max_resident_memory_bytes is never smaller than jobmon was when it started the job, because the kernel \
          counts from the fork on.",
+    ),
+    (
+        "Files for --quiet and --job-metrics",
+        "They are made in the state directory before the job starts: a file system that does not answer delays it, and one \
+         that is full is seen by a job that writes metrics.",
     ),
     (
         "--tail and --quiet",

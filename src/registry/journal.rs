@@ -139,15 +139,20 @@ pub fn sync(dir: &StateDir, start: &RunStart) -> io::Result<()> {
     sync_directory_of(&path)
 }
 
+/// Holds the file of a run whose own [`Entry`] is out of reach, so that nobody who looks finds the run lost.
+pub fn claim(state_dir: &Path, start: &RunStart) -> Option<File> {
+    let file = private_file().open(state_dir.join(StateDir::RUNS).join(file_name(start))).ok()?;
+    // Refused while somebody looks, who then sees a supervisor that is alive.
+    _ = file.try_lock();
+    Some(file)
+}
+
 /// Keeps the result of a run whose own [`Entry`] is out of reach, in the place of its file: the old one or the new one is
 /// there, whatever happens meanwhile.
 pub fn keep(dir: &StateDir, start: &RunStart, record: &RunRecord) -> io::Result<()> {
     let path = dir.runs().join(file_name(start));
     let unfinished = path.with_extension("new");
     dir.create_dir(&dir.runs())?;
-    // Until it is replaced, nobody who looks finds a run that nobody works on.
-    let replaced = private_file().open(&path).ok();
-    _ = replaced.as_ref().map(File::try_lock);
     _ = fs::remove_file(&unfinished);
     let file = private_file().create_new(true).open(&unfinished)?;
     undo_umask(&file)?;

@@ -58,9 +58,12 @@ impl StateDir {
         self.path.join("registry.db")
     }
 
+    /// Name of [`runs`](Self::runs).
+    pub(super) const RUNS: &str = "runs";
+
     /// The directory of the journal; may not exist yet.
     pub fn runs(&self) -> PathBuf {
-        self.path.join("runs")
+        self.path.join(Self::RUNS)
     }
 
     /// The directory of lock files; may not exist yet. See [`create_dir`](Self::create_dir).

@@ -209,6 +209,8 @@ async fn pause_before_retry(deliveries: &[Delivery], deadline: Instant) -> bool 
 pub(super) fn record(run: &Run<'_>, start: &Start, execution: &Execution) -> bool {
     let Some(path) = &run.config.storage.state_dir else { return false };
     let start = reporter::run_start(run, start, &declaration::route(run.config));
+    // First of all: from now on nobody finds a run that nobody works on.
+    let _claim = journal::claim(path, &start);
     let record = record_of(run, &start, execution);
     StateDir::open(path).is_ok_and(|(state, _)| journal::keep(&state, &start, &record).is_ok())
 }

@@ -66,7 +66,7 @@ pub(super) fn report(run: &Run<'_>, start: &Start, listener: Listener) {
 /// What is known of the run at its start.
 pub(super) fn run_start(run: &Run<'_>, start: &Start, route: &Route) -> RunStart {
     RunStart {
-        run_id: journal::run_id(start.supervisor, start.at),
+        run_id: journal::run_id(start.supervisor, start.since, start.at),
         grouping_key: run.config.grouping_key.clone(),
         command: settings::in_words(run.command),
         facts: RunFacts { run_url: run.config.run_url.clone(), ..RunFacts::begun(start.at) },

@@ -69,6 +69,9 @@ impl Events {
 
     /// Waits until there is a signal to take or `until` has passed; may return for less.
     pub(super) fn block(&mut self, until: Option<Moment>) {
+        if !self.waiting.is_empty() {
+            return;
+        }
         self.arm(until);
         if let Some(descriptors) = &self.descriptors {
             if sys::poll(descriptors.poll.as_fd()).is_ok() {

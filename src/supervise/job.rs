@@ -1,7 +1,7 @@
 //! One run from the delay before its start to the end of jobmon: what happens next, and who is told.
 
 use std::fs::File;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, SystemTime};
 
 use super::capture::{self, Capture};
@@ -45,11 +45,15 @@ pub(super) struct Job<'a> {
     /// How many there were; the newest are remembered.
     attempt_count: usize,
     usage: ResourceUsage,
+    /// Somebody sent SIGHUP while the job ran.
+    hung_up: bool,
     stop_requested: bool,
     /// Signals that the caller blocked and that came while there was no job to have them.
     held: Vec<Caught>,
     /// Whether what was handed down is let go of.
     is_released: bool,
+    /// But for files that the caller has locked, until the job has ended.
+    locked: Vec<RawFd>,
     /// Standard error, once that is let go of.
     stderr: Option<Released>,
     reporter: Reporter<'a>,
@@ -103,8 +107,10 @@ impl<'a> Job<'a> {
             attempt_count: 0,
             usage: ResourceUsage::default(),
             stop_requested: false,
+            hung_up: false,
             held: Vec::new(),
             is_released: false,
+            locked: Vec::new(),
             stderr: None,
             reporter: Reporter::new(reporting),
             reporting,
@@ -180,7 +186,8 @@ impl<'a> Job<'a> {
     fn handle(&mut self) {
         self.pass_warnings_on();
         self.reporter.hear();
-        while let Some(caught) = self.events().next() {
+        // One at a time: whoever sends one after the other holds up neither the limits nor the end.
+        if let Some(caught) = self.events().next() {
             self.on_signal(&caught);
         }
         self.say_what_fits();
@@ -205,7 +212,10 @@ impl<'a> Job<'a> {
             State::Running(running) => {
                 let from_job = running.forward(caught, |caught| self.reporter.has_got(caught));
                 let is_ignored = self.inherited.ignored.contains(caught.signal);
-                self.stop_requested |= signals::is_stop_request(caught.signal) && !from_job && !is_ignored;
+                let asks = signals::is_stop_request(caught.signal) && !from_job && !is_ignored;
+                // A job that goes on after SIGHUP has read its configuration again, as daemons do.
+                self.hung_up |= asks && caught.signal == libc::SIGHUP;
+                self.stop_requested |= asks && caught.signal != libc::SIGHUP;
             }
             State::Delayed { .. } | State::Locking { .. } => self.on_signal_without_job(caught),
             State::Over(..) => {}
@@ -318,6 +328,7 @@ impl<'a> Job<'a> {
                 }
                 Err(_) => {
                     // Without a second process there is nobody to supervise; the job has to run all the same.
+                    release::write_stderr(WITHOUT_A_PROCESS);
                     let errno = sys::exec_in_place(image, &self.inherited, &pending);
                     sys::block(SignalSet::ALL);
                     sys::complain(&image.file, errno);
@@ -341,6 +352,7 @@ impl<'a> Job<'a> {
             errno => not_executed(errno),
         };
         let now = Moment::now();
+        self.stop_requested |= self.hung_up && matches!(end, End::Signaled { signal: libc::SIGHUP, .. });
         self.remember(Attempt { started_at, elapsed: now.since(started), end });
         self.usage.user += usage.user;
         self.usage.system += usage.system;
@@ -390,6 +402,7 @@ impl<'a> Job<'a> {
         // The next run need not wait until this one's result is delivered.
         self.lock = None;
         self.release_if_last();
+        release::close(self.locked.drain(..));
     }
 
     /// Lets go of what was handed down, if no further attempt needs it.
@@ -404,7 +417,7 @@ impl<'a> Job<'a> {
         }
         if !self.is_released {
             self.is_released = true;
-            release::descriptors();
+            self.locked = release::descriptors();
         }
         // What is wrong at the start is said while there is somebody to read it.
         if self.stderr.is_none() && self.reporter.has_begun() {
@@ -426,6 +439,10 @@ impl<'a> Job<'a> {
         }
     }
 }
+
+/// What is said before jobmon itself becomes the job.
+const WITHOUT_A_PROCESS: &[u8] =
+    b"jobmon: warning: no process for the job (see RLIMIT_NPROC, pids.max): it runs without jobmon, and is not recorded\n";
 
 /// Watches for signals after the run is over.
 struct StopWatch {

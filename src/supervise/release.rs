@@ -71,13 +71,22 @@ pub(super) fn write_stderr(words: &[u8]) -> bool {
 
 /// Lets go of standard input and output, of inherited descriptors and of the working directory. The job must have been
 /// started, and for the last time.
-pub(super) fn descriptors() {
+///
+/// A file that the caller locked with fcntl(2) before it executed jobmon stays open: closing it would unlock it, because
+/// such a lock belongs to the process. These are returned, to be [closed](close) when the job has ended.
+pub(super) fn descriptors() -> Vec<RawFd> {
     sys::replace_by_null(&[0, 1]);
-    for fd in open_descriptors() {
-        sys::close_inherited(fd);
-    }
+    let inherited = open_descriptors().into_iter().filter(|fd| sys::is_inherited(*fd));
+    let (locked, others): (Vec<RawFd>, Vec<RawFd>) = inherited.partition(|fd| is_locked(*fd));
+    close(others);
     // The directory that the job was started in can be unmounted or removed.
     _ = std::env::set_current_dir("/");
+    locked
+}
+
+/// Closes inherited descriptors.
+pub(super) fn close(fds: impl IntoIterator<Item = RawFd>) {
+    fds.into_iter().for_each(sys::close_inherited);
 }
 
 /// Lets go of standard error, as far as somebody could wait for its end.
@@ -103,6 +112,12 @@ pub(super) fn all_but(keep: &[RawFd]) {
     }
     sys::replace_by_null(&[0, 1, 2]);
     _ = std::env::set_current_dir("/");
+}
+
+/// Whether this process has locked a file with fcntl(2): of such locks, only its own are shown (proc_pid_fdinfo(5)).
+fn is_locked(fd: RawFd) -> bool {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    info.lines().any(|line| line.starts_with("lock:") && line.contains(" POSIX "))
 }
 
 /// Whether a socket is the journal's, by the variable that systemd sets for this question.

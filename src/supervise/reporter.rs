@@ -24,7 +24,7 @@ use super::listener::{Listener, Signals};
 use super::signals::{Caught, SignalSet};
 use super::spawn::CommandLine;
 use super::sys::{self, Pid};
-use super::{Execution, StandardError, release};
+use super::{Execution, StandardError, release, tree};
 
 /// What reports on a run. Both functions are called in processes of their own, and may fail in any way they like.
 pub struct Reporting<'a> {
@@ -45,8 +45,19 @@ pub struct Reporting<'a> {
 pub struct Start {
     /// The supervisor's process id.
     pub supervisor: u32,
+    /// When that process was started, in clock ticks since boot; 0 where it cannot be seen.
+    pub since: u64,
     /// When the command was first started; of a run that never was, when it ended.
     pub at: SystemTime,
+}
+
+impl Start {
+    /// Of a run of this process. Asked before a process is forked that may outlive this one.
+    fn now(at: SystemTime) -> Self {
+        let own = Pid::own();
+        let since = tree::look_at(own).map_or(0, |process| process.started);
+        Self { supervisor: own.get().unsigned_abs(), since, at }
+    }
 }
 
 /// Name of the process.
@@ -89,6 +100,10 @@ pub(super) struct Reporter<'a> {
     /// Signals that were sent on although the reporter had them, or could have had them: what it says of them late is about
     /// those.
     sent_on: SignalSet,
+    /// Who has sent this process a signal that the reporter did not get, and when: it does not go from process to process.
+    sender: Option<(i32, Moment)>,
+    /// Whether the reporter was waited for in vain, and has not been heard since.
+    is_late: bool,
     /// What is to be written to standard error.
     words: Vec<u8>,
     /// Whether the reporter has said what was to be said at the start.
@@ -127,6 +142,8 @@ impl<'a> Reporter<'a> {
             is_ready: false,
             signals: [None; MOST_SIGNALS],
             sent_on: SignalSet::default(),
+            sender: None,
+            is_late: false,
             words: Vec::new(),
             has_begun: false,
         }
@@ -142,13 +159,15 @@ impl<'a> Reporter<'a> {
         capture: Option<&Capture>,
         is_there: impl FnOnce(),
     ) {
-        let supervisor = Pid::own();
-        let start = *self.start.get_or_insert(Start { supervisor: supervisor.get().unsigned_abs(), at });
+        let start = *self.start.get_or_insert_with(|| Start::now(at));
         let Some((ours, theirs)) = self.spare.take() else { return };
         let reporting = self.reporting;
         let fork = sys::fork_helper(|| {
             disguise(command);
-            let Ok(theirs) = theirs.try_clone() else { return 1 };
+            let Ok(theirs) = theirs.try_clone() else {
+                is_there();
+                return 1;
+            };
             let signals = Signals::listen(&theirs);
             is_there();
             let tail = capture.and_then(Capture::tail);
@@ -213,7 +232,9 @@ impl<'a> Reporter<'a> {
     pub(super) fn hear(&mut self) {
         loop {
             let Process::Running { pid, channel, .. } = &self.process else { return };
-            match ToSupervisor::receive(channel) {
+            let heard = ToSupervisor::receive(channel);
+            self.is_late &= heard.is_err();
+            match heard {
                 Ok(ToSupervisor::Ready) => self.is_ready = true,
                 Ok(ToSupervisor::Signal(caught, at)) => self.note(caught, at),
                 Ok(ToSupervisor::Words(words)) => {
@@ -243,7 +264,9 @@ impl<'a> Reporter<'a> {
     /// every process in it.
     pub(super) fn has_got(&mut self, caught: &Caught) -> bool {
         let begun = Moment::now();
-        let is_walker = caught.pid <= 1 || caught.pid == sys::parent_pid();
+        let could_walk = caught.pid <= 1 || caught.pid == sys::parent_pid();
+        let is_direct = |(pid, at): (i32, Moment)| pid == caught.pid && begun.since(at) <= LONGEST_AGO;
+        let is_walker = could_walk && !self.sender.is_some_and(is_direct);
         let patience = if is_walker { WALK } else { Duration::ZERO };
         self.hear();
         while self.is_ready {
@@ -252,12 +275,14 @@ impl<'a> Reporter<'a> {
             let reception = sys::reception(status_file);
             self.hear();
             if self.take_note(caught) {
+                self.sender = None;
                 return true;
             }
             let may_have = reception.as_ref().is_none_or(|reception| reception.may_have(caught.signal));
             let is_stopped = reception.as_ref().is_some_and(|reception| reception.is_stopped);
             // One that has it will say so as soon as it has a processor; without /proc it is hardly waited for.
             let patience = match &reception {
+                Some(_) if may_have && self.is_late => Duration::ZERO,
                 Some(_) if may_have => BUSY,
                 None => patience.max(GROUP),
                 Some(_) => patience,
@@ -267,6 +292,9 @@ impl<'a> Reporter<'a> {
             let Some(fd) = fd else {
                 if may_have {
                     self.sent_on.insert(caught.signal);
+                    self.is_late = true;
+                } else if could_walk {
+                    self.sender = Some((caught.pid, Moment::now()));
                 }
                 return false;
             };
@@ -371,7 +399,7 @@ impl<'a> Reporter<'a> {
 
     /// Keeps the result without a reporter, in another process if there is one to be had.
     fn record(&mut self, execution: &Execution, command: &CommandLine, until: Moment) {
-        let start = self.start.unwrap_or(Start { supervisor: std::process::id(), at: execution.started_at });
+        let start = self.start.unwrap_or_else(|| Start::now(execution.started_at));
         let reporting = self.reporting;
         let forked = sys::fork_helper(|| {
             disguise(command);

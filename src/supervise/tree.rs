@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
 use super::sys::{self, Pid};
 
@@ -45,16 +46,17 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// One process; None if it is gone or `/proc` is not there.
+/// One process; None if it is gone, or `/proc` is not there or shows others.
 pub(super) fn look_at(pid: Pid) -> Option<Process> {
+    let path = stat_file(pid);
     // The name need not be UTF-8.
-    let stat = fs::read(format!("/proc/{}/stat", pid.get())).ok()?;
+    let stat = fs::read(std::ffi::OsStr::from_bytes(path.to_bytes())).ok()?;
     parse(&String::from_utf8_lossy(&stat))
 }
 
 /// The path of a process's state, for code that must not allocate.
 pub(super) fn stat_file(pid: Pid) -> CString {
-    CString::new(format!("/proc/{}/stat", pid.get())).expect("a number has no NUL")
+    sys::process_file(pid, "stat")
 }
 
 /// Whether `sender` is `job` or descends from it; false where that cannot be seen any more.
@@ -75,6 +77,9 @@ pub(super) fn descends_from(sender: i32, job: Pid) -> bool {
 
 /// Every process that can be seen.
 fn snapshot() -> Vec<Process> {
+    if !sys::has_proc() {
+        return Vec::new();
+    }
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .flatten()

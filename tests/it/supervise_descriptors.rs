@@ -405,3 +405,30 @@ fn a_pipe_that_nobody_reads_is_an_error_where_the_caller_ignores_sigpipe() {
     });
     assert_eq!((end.stdout.as_str(), end.stderr.contains("Broken pipe")), ("y\n1\n", true), "{end:?}");
 }
+
+#[test]
+fn a_lock_of_the_caller_itself_lasts_as_long_as_the_job() {
+    // Of fcntl(2), as `with-lock-ex` takes it before it executes the command: such a lock belongs to the process.
+    let locked = "import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); fcntl.lockf(lock, fcntl.LOCK_EX); \
+                  os.set_inheritable(lock, True); os.execvp(sys.argv[2], sys.argv[2:])";
+    let is_locked = "import fcntl, os, sys\ntry: fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
+                     except OSError: sys.exit(9)";
+    let seen = same(|by| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock").into_os_string();
+        let try_it = || {
+            let mut python = Command::new("python3");
+            finish(python.arg("-c").arg(is_locked).arg(&path)).code
+        };
+        let inner = by.bash("echo ready; read -r line");
+        let mut outer = Command::new("python3");
+        outer.arg("-c").arg(locked).arg(&path).arg(inner.get_program()).args(inner.get_args());
+        outer.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut running = Running::start(&mut outer);
+        let during = try_it();
+        running.say("enough");
+        running.end();
+        (during, try_it())
+    });
+    assert_eq!(seen, (Some(9), Some(0)));
+}

@@ -404,3 +404,38 @@ fn success_codes_change_what_counts_and_not_the_exit_status() {
         assert_eq!(history.run().facts.outcome, outcome, "exit code {code}");
     }
 }
+
+#[test]
+fn a_parent_that_sends_signals_all_the_time_holds_up_no_time_limit() {
+    let job = answering(&[("USR1", "")], "");
+    let mut running = Running::start(&mut By::jobmon(&["--timeout", "1s"]).command(&job));
+    let status = eventually("the end of the time limit", || {
+        running.signal(libc::SIGUSR1);
+        running.child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(124));
+}
+
+#[test]
+fn a_job_that_goes_on_after_a_hangup_is_retried() {
+    let directory = tempfile::tempdir().unwrap();
+    let mark = directory.path().join("mark");
+    let then = format!("exit 5 if -e '{0}'; open my $mark, '>', '{0}'; exit 1", mark.display());
+    let job = answering(&[("HUP", "say 'read again'")], &then);
+    let options = ["--retries", "1", "--retry-delay", "0s"];
+    let mut running = Running::start(&mut By::jobmon(&options).command(&job));
+    running.signal(libc::SIGHUP);
+    assert_eq!(running.line(), "read again");
+    running.say("go on");
+    running.greet();
+    running.say("go on");
+    assert_eq!(running.end().code(), Some(5));
+}
+
+#[test]
+fn a_time_limit_ends_nobody_that_an_outer_proc_shows() {
+    // After `unshare --pid` without --mount-proc, the numbers in /proc are those of strangers.
+    let jobmon = By::jobmon(&["--timeout", "300ms", "--kill-after", "1s"]).bash("sleep 1000 & sleep 1000");
+    let end = finish(&mut under_bash(&jobmon, "unshare -Urpf \"$@\""));
+    assert_eq!((end.code, end.stderr.as_str()), (Some(124), ""));
+}

@@ -13,17 +13,18 @@ use crate::record::RunId;
 pub fn new_run_id() -> RunId {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    run_id_of(std::process::id(), &format!("{:x}{count:x}", entropy()))
+    let pid = std::process::id();
+    run_id_of(pid, start_time(pid).unwrap_or(0), &format!("{:x}{count:x}", entropy()))
 }
 
-/// The name of the run that the process `supervisor` started at `started_at`: the same in whichever process it is asked for.
+/// The name of the run that the process `supervisor`, itself started at `since` (clock ticks since boot, 0 where that cannot
+/// be seen), started at `started_at`: the same in whichever process it is asked for, and also when the supervisor is gone.
 /// Its parts are those of [`new_run_id`].
-pub fn run_id(supervisor: u32, started_at: SystemTime) -> RunId {
-    run_id_of(supervisor, &format!("{:x}", nanos(started_at)))
+pub fn run_id(supervisor: u32, since: u64, started_at: SystemTime) -> RunId {
+    run_id_of(supervisor, since, &format!("{:x}", nanos(started_at)))
 }
 
-fn run_id_of(pid: u32, moment: &str) -> RunId {
-    let start = start_time(pid).unwrap_or(0);
+fn run_id_of(pid: u32, start: u64, moment: &str) -> RunId {
     RunId::new(format!("{}-{pid}-{start}-{moment}", boot_id()))
 }
 

@@ -157,15 +157,19 @@ pub fn replace_by_null(fds: &[RawFd]) {
     }
 }
 
-/// Closes the descriptor `fd` if it was inherited: everything that jobmon opens is closed by `exec`, and what came
+/// Whether the descriptor `fd`, above 2, was inherited: everything that jobmon opens is closed by `exec`, and what came
 /// through the `exec` of jobmon itself is not.
+pub fn is_inherited(fd: RawFd) -> bool {
+    // SAFETY: numbers only.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    fd > 2 && flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
+/// Closes the descriptor `fd` if it was inherited.
 pub fn close_inherited(fd: RawFd) {
-    // SAFETY: no Rust object owns a descriptor without FD_CLOEXEC: the standard library sets it on all it opens.
-    unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFD);
-        if fd > 2 && flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
-            libc::close(fd);
-        }
+    if is_inherited(fd) {
+        // SAFETY: no Rust object owns a descriptor without FD_CLOEXEC: the standard library sets it on all it opens.
+        unsafe { libc::close(fd) };
     }
 }
 

@@ -305,9 +305,25 @@ pub fn give_memory_back() {
     }
 }
 
-/// The path of what the kernel says of a process's signals, for [`reception`].
+/// The path of what the kernel says of a process's signals, for [`reception`]; of no file where `/proc` shows others.
 pub fn status_file(pid: Pid) -> CString {
-    CString::new(format!("/proc/{}/status", pid.0)).expect("a number has no NUL")
+    process_file(pid, "status")
+}
+
+/// `/proc/PID/NAME`; of no file where `/proc` shows others.
+pub fn process_file(pid: Pid, name: &str) -> CString {
+    let path = if has_proc() { format!("/proc/{}/{name}", pid.0) } else { String::new() };
+    CString::new(path).expect("neither a number nor a name has a NUL")
+}
+
+/// Whether `/proc` shows the processes of this process's namespace: after `unshare --pid` without `--mount-proc` the numbers
+/// there are those of strangers.
+pub fn has_proc() -> bool {
+    let mut text = [0_u8; 16];
+    // SAFETY: a valid path, and a buffer of the length given.
+    let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), text.as_mut_ptr().cast(), text.len()) };
+    let text = usize::try_from(length).ok().and_then(|length| text.get(..length));
+    text.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok()) == Some(Pid::own().0)
 }
 
 /// What `/proc/PID/status` says of signals.
