@@ -147,9 +147,10 @@ pub(super) fn exit_codes(raw: &Raw) -> Result<Vec<u8>, Reason> {
     Ok(codes)
 }
 
-/// Likewise, or `off` for none.
+/// Likewise, or `off` or an empty list for none.
 pub(super) fn optional_exit_codes(raw: &Raw) -> Result<Vec<u8>, Reason> {
-    if is_off(raw) { Ok(Vec::new()) } else { exit_codes(raw) }
+    let is_none = is_off(raw) || matches!(raw, Raw::List(texts) if texts.is_empty());
+    if is_none { Ok(Vec::new()) } else { exit_codes(raw) }
 }
 
 /// A number of bytes with an optional unit of 1024: `4096`, `64K`, `1M`; `off` or 0 for none.
@@ -317,6 +318,7 @@ mod tests {
         check(amount(&raw("2s"), Range::Count), Err("not a whole number"));
         check(amount(&raw("99999999999999999999"), Range::Count), Err("not a whole number"));
         check(optional_exit_codes(&raw("off")), Ok(vec![]));
+        check(optional_exit_codes(&Raw::List(vec![])), Ok(vec![]));
         check(optional_exit_codes(&raw("1,24")), Ok(vec![1, 24]));
         check(optional_exit_codes(&raw("")), Err("such as 0,24"));
         check(bytes(&raw("4096")), Ok(Some(4096)));
