@@ -24,7 +24,8 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     // A line of a string literal that goes on behind a backslash.
     let text = Regex::new(r"\\\n\s*").unwrap().replace_all(text, "");
     let quoted = Regex::new(r#"(?:\\"|`)jobmon ([a-z][^"`\\\n]*)(?:\\"|`)"#).unwrap();
-    let words = |line: &str| shell_words::split(&line.replace("{}", "x")).ok();
+    let number = Regex::new(r"\bN\b").unwrap();
+    let words = |line: &str| shell_words::split(&number.replace_all(&line.replace("{}", "x"), "1")).ok();
     quoted.captures_iter(&text).filter_map(|found| words(found.get(1).unwrap().as_str())).collect()
 }
 
