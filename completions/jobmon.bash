@@ -128,7 +128,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__clear)
-            opts="-j -n -l -y -g -v -h --job --name --instance --label --older-than --failed --ghost --expired --poisoned --all --dry-run --yes --require-match --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -y -g -v -h --job --name --instance --label --older-than --failed --ghost --expired --poisoned --all --dry-run --yes --require-match --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -214,6 +214,10 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --remote-write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -230,7 +234,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__config)
-            opts="-j -n -l -g -v -h --format --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --format --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -321,6 +325,10 @@ _jobmon() {
                     return 0
                     ;;
                 --push-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remote-write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -718,7 +726,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__flush)
-            opts="-g -v -h --loop --forget --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-g -v -h --loop --forget --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -777,6 +785,10 @@ _jobmon() {
                     return 0
                     ;;
                 --push-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remote-write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1154,7 +1166,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__generate__subcmd__systemd)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --on-calendar --record --user --jobmon --clear --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --on-calendar --record --user --jobmon --clear --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1241,6 +1253,10 @@ _jobmon() {
                     return 0
                     ;;
                 --push-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remote-write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1594,7 +1610,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__push)
-            opts="-j -n -l -g -v -h --replace --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --replace --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1684,6 +1700,10 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --remote-write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1700,7 +1720,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__record)
-            opts="-j -n -l -g -v -h --systemd --exit-code --duration --job --name --instance --scope --label --ci --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --success-codes --warning-codes --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --systemd --exit-code --duration --job --name --instance --scope --label --ci --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --success-codes --warning-codes --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1834,6 +1854,10 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --remote-write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1850,7 +1874,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__register)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1964,6 +1988,10 @@ _jobmon() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --remote-write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1980,7 +2008,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__run)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --ci --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --no-push --textfile-dir --heartbeat --ttl --clear-after --push-retry --ephemeral --job-metrics --max-duration --min-duration --tolerate --expect-every --grace --schedule --timezone --timeout --signal --kill-after --lock --lock-wait --lock-exit-code --retries --retry-delay --splay --success-codes --warning-codes --tail --quiet --state-dir --shell --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2067,6 +2095,10 @@ _jobmon() {
                     return 0
                     ;;
                 --push-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remote-write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2256,7 +2288,7 @@ _jobmon() {
             return 0
             ;;
         jobmon__subcmd__unregister)
-            opts="-j -n -l -g -v -h --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --state-dir --config --verbose --help"
+            opts="-j -n -l -g -v -h --job --name --instance --scope --label --gateway --basic-auth-user --basic-auth-password-file --bearer-token-file --header --ca-file --client-cert --client-key --insecure --spread --push-timeout --remote-write --state-dir --config --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2339,6 +2371,10 @@ _jobmon() {
                     return 0
                     ;;
                 --push-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remote-write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

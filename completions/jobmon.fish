@@ -95,6 +95,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l client-key -d 'Pr
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand push" -l replace -d 'Drop all metrics that were pushed for the job before'
@@ -123,6 +124,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l client-key -d
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand register" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -143,6 +145,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l client-key 
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand unregister" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -160,6 +163,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l client-key -d 'P
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand flush" -s v -l verbose -d 'Say more on standard error; twice: everything [env: JOBMON_VERBOSE]'
@@ -212,6 +216,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l client-key -d 'P
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand clear" -l failed -d 'Groups whose last run did not succeed, or whose last push was refused'
@@ -262,6 +267,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l client-key -d '
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l no-push -d 'Keep the result in the registry and send nothing [env: JOBMON_NO_PUSH]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand config" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
@@ -321,6 +327,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l client-key -d '
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l state-dir -d 'Directory of the registry [env: JOBMON_STATE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l config -d 'Read FILE after the system\'s and the user\'s configuration [env: JOBMON_CONFIG]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand record" -l systemd -d 'Take the facts from systemd, in ExecStopPost= of a service'
@@ -485,6 +492,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l no-push -d 'Keep the result in the registry and send nothing [env: JOBMON_NO_PUSH]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand generate; and __fish_seen_subcommand_from systemd" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r
@@ -550,6 +558,7 @@ complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l client-key -d 'Pri
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l insecure -d 'Accept any certificate of a gateway [env: JOBMON_INSECURE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l spread -d 'Which of several gateways get a group [env: JOBMON_SPREAD] [default: hash]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l push-timeout -d 'Longest time that talking to gateways may take [env: JOBMON_PUSH_TIMEOUT] [default: 5s]' -r
+complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l remote-write -d 'Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l no-push -d 'Keep the result in the registry and send nothing [env: JOBMON_NO_PUSH]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l textfile-dir -d 'Write the group to a file for node_exporter\'s textfile collector [env: JOBMON_TEXTFILE_DIR]' -r
 complete -c jobmon -n "__fish_jobmon_using_subcommand run" -l heartbeat -d 'Report every so often that the job still runs [env: JOBMON_HEARTBEAT]' -r

@@ -31,6 +31,7 @@ mod gateway;
 mod layer;
 mod load;
 mod parse;
+mod remote_write;
 mod resolve;
 mod secret;
 pub mod setting;
@@ -40,6 +41,7 @@ mod signal;
 pub use gateway::Gateway;
 pub use layer::{Entry, Layers, Origin, Raw};
 pub use load::{load, naming_word};
+pub use remote_write::RemoteWrite;
 pub use resolve::{Facts, resolve};
 pub use secret::{Header, MASK, ReadHeaders, ReadSecret, Secret, SecretSource};
 pub use setting::{OTHER_VARIABLES, Setting, near_miss, secret_variables};
@@ -79,6 +81,8 @@ pub struct Config {
     pub spread: Spread,
     /// How gateways are spoken to.
     pub connection: Connection,
+    /// The databases that take remote write, none twice.
+    pub remote_write: Vec<RemoteWrite>,
     /// Longest time that gateways may take after a job.
     pub push_timeout: Duration,
     /// What is reported where, besides gateways.

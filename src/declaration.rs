@@ -43,11 +43,12 @@ pub fn route(config: &Config) -> Route {
     if config.report.no_push {
         return Route::default();
     }
+    let databases = config.remote_write.iter().map(config::RemoteWrite::sink);
     let textfiles = config.report.textfile_dir.clone().map(Sink::Textfile);
     Route {
         gateways: config.gateways.iter().map(config::Gateway::sink).collect(),
         spread: config.spread,
-        others: textfiles.into_iter().collect(),
+        others: databases.chain(textfiles).collect(),
     }
 }
 

@@ -13,10 +13,13 @@ use serde::{Deserialize, Serialize};
 pub enum Sink {
     /// A Pushgateway, by its URL without credentials.
     Pushgateway(String),
+    /// A database that takes remote write, by its URL without credentials.
+    RemoteWrite(String),
     /// A directory that node_exporter's textfile collector reads; a path that is valid UTF-8.
     Textfile(PathBuf),
 }
 
+const REMOTE_WRITE: &str = "remote-write:";
 const TEXTFILE: &str = "textfile:";
 
 impl Sink {
@@ -24,16 +27,23 @@ impl Sink {
     pub fn gateway_url(&self) -> Option<&str> {
         match self {
             Self::Pushgateway(url) => Some(url),
-            Self::Textfile(_) => None,
+            Self::RemoteWrite(_) | Self::Textfile(_) => None,
         }
+    }
+
+    /// Whether what is written there has a time of its own, and what was written before stays: a database, and not the
+    /// newest state alone.
+    pub fn keeps_the_past(&self) -> bool {
+        matches!(self, Self::RemoteWrite(_))
     }
 }
 
-/// What people see, and the key in the database: a URL, or `textfile:DIRECTORY`.
+/// What people see, and the key in the database: a URL, `remote-write:URL` or `textfile:DIRECTORY`.
 impl fmt::Display for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pushgateway(url) => f.write_str(url),
+            Self::RemoteWrite(url) => write!(f, "{REMOTE_WRITE}{url}"),
             Self::Textfile(directory) => write!(f, "{TEXTFILE}{}", directory.display()),
         }
     }
@@ -42,8 +52,11 @@ impl fmt::Display for Sink {
 /// The sink of a name that `Display` wrote; what has no prefix of another kind is a URL.
 impl From<String> for Sink {
     fn from(name: String) -> Self {
-        match name.strip_prefix(TEXTFILE) {
-            Some(directory) => Self::Textfile(PathBuf::from(directory)),
+        if let Some(directory) = name.strip_prefix(TEXTFILE) {
+            return Self::Textfile(PathBuf::from(directory));
+        }
+        match name.strip_prefix(REMOTE_WRITE) {
+            Some(url) => Self::RemoteWrite(url.to_owned()),
             None => Self::Pushgateway(name),
         }
     }
@@ -69,6 +82,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Sink>(&json).unwrap(), sink);
         };
         check("http://a:9091/x", Sink::Pushgateway("http://a:9091/x".into()));
+        check("remote-write:http://a/api/v1/write", Sink::RemoteWrite("http://a/api/v1/write".into()));
         check("textfile:/var/lib", Sink::Textfile("/var/lib".into()));
     }
 }

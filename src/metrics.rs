@@ -10,6 +10,8 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 pub mod families;
 mod read;
 
@@ -43,6 +45,41 @@ pub struct Sample {
     pub labels: Labels,
     /// Its value.
     pub value: f64,
+}
+
+/// When a sample was taken, as a time-series database has it: whole milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The time, to the millisecond.
+    pub fn of(time: SystemTime) -> Self {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => Self(millis(after)),
+            Err(before) => Self(-millis(before.duration())),
+        }
+    }
+
+    /// Milliseconds since 1970, negative before.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since 1970, as a sample says it.
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1e3
+    }
+
+    /// So many milliseconds later.
+    pub fn plus_millis(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// How much later this is than `other`; zero if it is not.
+    pub fn since(self, other: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(other.0)).unwrap_or(0))
+    }
 }
 
 /// Names and values.
@@ -120,6 +157,23 @@ impl Exposition {
         &self.families
     }
 
+    /// The name and labels of each sample, in order: `name{label="value"}`.
+    pub fn series(&self) -> impl Iterator<Item = String> {
+        self.families.iter().flat_map(|family| &family.samples).map(|sample| {
+            let labels: String = sample.labels.iter().map(|(name, value)| label(name, value)).collect();
+            match labels.trim_end_matches(',') {
+                "" => sample.name.clone(),
+                labels => format!("{}{{{labels}}}", sample.name),
+            }
+        })
+    }
+
+    /// A sample of 0 for each of these [series](Self::series); what is none is left out.
+    pub fn of_series<'a>(series: impl IntoIterator<Item = &'a str>) -> Self {
+        let lines: String = series.into_iter().map(|series| format!("{series} 0\n")).collect();
+        Self::from_text(&lines)
+    }
+
     /// These families, and those of `older` that share no name with them.
     pub fn or(mut self, older: Self) -> Self {
         let others = older.without(&self);
@@ -162,7 +216,8 @@ fn write_family(family: &MetricFamily, common: &str, text: &mut String) -> std::
     Ok(())
 }
 
-fn label(name: &str, value: &str) -> String {
+/// `name="value",` as the text format and PromQL write it.
+pub(crate) fn label(name: &str, value: &str) -> String {
     format!("{name}=\"{}\",", escape_help(value).replace('"', "\\\""))
 }
 

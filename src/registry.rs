@@ -45,6 +45,7 @@ use self::group_state::Arrival;
 use self::store::{Durability, Store};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
+use crate::metrics::Timestamp;
 use crate::record::{RunId, RunRecord};
 use crate::text::Warning;
 
@@ -164,6 +165,7 @@ impl Registry {
             group.expect(&start.declaration, now);
             group.state.start(start.facts.started_at);
             group.state.running = still_running(transaction, &running)?;
+            group.state.stamp(now);
             groups::store(transaction, &group)?;
             place(transaction, &group, &start.declaration, now)?;
             replicas::state_changed(transaction, &group, &[], now)?;
@@ -209,6 +211,7 @@ impl Registry {
                 let is_placed = !replicas::replicas_of(transaction, group.id)?.is_empty();
                 group.state.finish(record, Arrival::Late(now), newer_failures);
                 group.state.running = still_running(transaction, &running)?;
+                group.state.stamp(now);
                 groups::store(transaction, &group)?;
                 let is_newest =
                     group.state.last_run.as_ref().is_some_and(|run| run.started_at == record.facts.started_at);
@@ -305,6 +308,7 @@ impl Registry {
             let mut group = groups::find_or_create(transaction, key)?;
             group.register(declaration, now);
             group.state.running = still_running(transaction, &running)?;
+            group.state.stamp(now);
             groups::store(transaction, &group)?;
             place(transaction, &group, declaration, now)?;
             replicas::state_changed(transaction, &group, &[], now)?;
@@ -327,6 +331,7 @@ impl Registry {
             let mut group = groups::find_or_create(transaction, key)?;
             group.push(text, replace, declaration);
             group.state.running = still_running(transaction, &running)?;
+            group.state.stamp(now);
             groups::store(transaction, &group)?;
             place(transaction, &group, declaration, now)?;
             replicas::state_changed(transaction, &group, &[], now)?;
@@ -401,6 +406,63 @@ impl Registry {
         })
     }
 
+    /// [`begin_request`](Self::begin_request) for a sink that [keeps the past](Sink::keeps_the_past): from now on it may have
+    /// samples of the time of this state, in the `series` of the state that is read and sent. A state that was never sent
+    /// and lies in the future, where a clock put it that has since been put right, gets its time anew.
+    ///
+    /// Also gives the series that the sink has from earlier and that the state lacks: they are to be ended.
+    pub fn begin_samples(
+        &mut self,
+        group: GroupId,
+        sink: &Sink,
+        series: impl Fn(&GroupState) -> Vec<String>,
+        now: SystemTime,
+    ) -> Result<(Group, Vec<String>), RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| {
+            replicas::begin(transaction, group, sink, now)?;
+            let mut group = groups::get(transaction, group)?;
+            let state = &mut group.state;
+            if state.stamp > state.newest_sent && state.stamp > Timestamp::of(now) {
+                state.stamp(now);
+            }
+            // One millisecond more is for what ends with this state.
+            state.newest_sent = state.newest_sent.max(state.stamp.plus_millis(1));
+            groups::store(transaction, &group)?;
+            let ended = replicas::add_series(transaction, group.id, sink, &series(&group.state))?;
+            Ok((group, ended))
+        })
+    }
+
+    /// Before all that a sink has of the group is ended there: the time of that, and the series that it has.
+    pub fn begin_end(
+        &mut self,
+        group: GroupId,
+        sink: &Sink,
+        now: SystemTime,
+    ) -> Result<(Timestamp, Vec<String>), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| {
+            let mut group = groups::get(transaction, group)?;
+            let time = Timestamp::of(now).max(group.state.newest_sent.plus_millis(2));
+            group.state.newest_sent = time.plus_millis(1);
+            groups::store(transaction, &group)?;
+            Ok((time, replicas::add_series(transaction, group.id, sink, &[])?))
+        })
+    }
+
+    /// These series, and no others, are what the sink has of the group.
+    pub fn settle_series(&mut self, group: GroupId, sink: &Sink, series: &[String]) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| replicas::set_series(transaction, group, sink, series))
+    }
+
+    /// The state is what it was, but of now: a database does not take it with the time that it had.
+    pub fn stamp_anew(&mut self, group: GroupId, now: SystemTime) -> Result<(), RegistryError> {
+        self.store.write(Durability::Crash, |transaction| {
+            let mut group = groups::get(transaction, group)?;
+            group.state.stamp(now);
+            groups::store(transaction, &group)
+        })
+    }
+
     /// Writes down how a request ended, for the replica and for the gateway. Not synced: what a power cut takes is a request
     /// that will be made once more.
     pub fn finish_request(
@@ -458,6 +520,15 @@ impl Registry {
             let Some(group) = groups::find(transaction, key)? else { return Ok(false) };
             replicas::cleared(transaction, group.id, sink, now)?;
             Ok(true)
+        })
+    }
+
+    /// The group is to be ended at a sink that keeps the past, on purpose: that is pending there, until it runs again. False if
+    /// this registry has not sent it there.
+    pub fn end_at(&mut self, key: &GroupingKey, sink: &Sink, now: SystemTime) -> Result<bool, RegistryError> {
+        self.store.write(Durability::PowerCut, |transaction| match groups::find(transaction, key)? {
+            Some(group) => replicas::end(transaction, group.id, sink, now),
+            None => Ok(false),
         })
     }
 
@@ -547,6 +618,7 @@ fn count(
         previous_command = std::mem::replace(&mut group.command, record.command.clone());
         group.state.finish(record, Arrival::Now, 0);
         group.state.running = still_running(transaction, running)?;
+        group.state.stamp(now);
         groups::store(transaction, &group)?;
         match declaration.withdraw(record.facts.outcome) {
             true => replicas::withdraw(transaction, &group, &declaration.withdraw_from, now)?,

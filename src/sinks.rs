@@ -6,6 +6,7 @@
 //! - [`SinkClient`]: what can be done at any [`Sink`], and what only some can do.
 //! - [`http`]: requests as every sink makes them.
 //! - [`pushgateway`]: one gateway, one client; every answer is classified exactly once.
+//! - [`remote_write`]: a time-series database, which keeps what it was given before.
 //! - [`textfile`]: one file a group in the directory of node_exporter's textfile collector.
 
 use std::future::Future;
@@ -14,13 +15,14 @@ use std::time::{Duration, Instant};
 
 pub mod http;
 pub mod pushgateway;
+pub mod remote_write;
 pub mod textfile;
 
 use self::pushgateway::{Answer, GroupLookup, ReadError};
 use self::textfile::TextfileDir;
 pub use crate::destination::Sink;
 use crate::grouping::GroupingKey;
-use crate::metrics::{Exposition, Sample};
+use crate::metrics::{Exposition, Sample, Timestamp};
 
 /// How a group is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,10 @@ pub struct Content {
     pub job_metrics: Exposition,
     /// How it is to be written.
     pub write: Write,
+    /// The time of the state.
+    pub stamp: Timestamp,
+    /// What a sink that keeps the past has from earlier and the state lacks.
+    pub ended: Exposition,
 }
 
 impl Content {
@@ -48,10 +54,24 @@ impl Content {
         Self { job_metrics: Exposition::default(), ..self.clone() }
     }
 
+    /// The name and labels of every sample, without those of the group.
+    pub fn series(&self) -> Vec<String> {
+        self.families.series().chain(self.job_metrics.series()).collect()
+    }
+
     /// The body of a request or a file, with `labels` on every sample.
     pub fn text(&self, labels: &[(&str, &str)]) -> Vec<u8> {
         (self.families.to_text(labels) + &self.job_metrics.to_text(labels)).into_bytes()
     }
+}
+
+/// What a sink that keeps the past has of a group that is to go.
+#[derive(Clone, Debug, Default)]
+pub struct Remains {
+    /// A sample of each series.
+    pub series: Exposition,
+    /// The time of the end.
+    pub stamp: Timestamp,
 }
 
 /// What is needed to talk to one sink.
@@ -59,6 +79,8 @@ impl Content {
 pub enum SinkClient<'a> {
     /// Of [`Sink::Pushgateway`].
     Pushgateway(&'a pushgateway::Client),
+    /// Of [`Sink::RemoteWrite`].
+    RemoteWrite(&'a remote_write::Client),
     /// Of [`Sink::Textfile`].
     Textfile(TextfileDir),
 }
@@ -72,7 +94,7 @@ impl SinkClient<'_> {
     /// Whether the sink certainly holds nothing of the group, as far as that is seen without a request.
     pub fn is_known_empty(&self, key: &GroupingKey) -> bool {
         match self {
-            Self::Pushgateway(_) => false,
+            Self::Pushgateway(_) | Self::RemoteWrite(_) => false,
             Self::Textfile(directory) => !directory.holds(key),
         }
     }
@@ -81,13 +103,17 @@ impl SinkClient<'_> {
     pub async fn write(&self, key: &GroupingKey, content: &Content, deadline: Instant) -> Answer {
         match self {
             Self::Pushgateway(client) => client.write(key, content, deadline).await,
+            Self::RemoteWrite(client) => client.write(key, content, deadline).await,
             Self::Textfile(directory) => directory.replace(key, content),
         }
     }
 
     /// Deletes exactly this group. What a gateway accepts is queued: to be sure, [look](Self::lookup).
-    pub async fn delete(&self, key: &GroupingKey, deadline: Instant) -> Answer {
+    ///
+    /// A sink that keeps the past is told that `remains`, all that it has of the group, is over.
+    pub async fn delete(&self, key: &GroupingKey, remains: &Remains, deadline: Instant) -> Answer {
         match self {
+            Self::RemoteWrite(client) => client.end(key, remains, deadline).await,
             Self::Pushgateway(client) => client.delete(key, deadline).await,
             Self::Textfile(directory) => directory.delete(key),
         }
@@ -97,6 +123,7 @@ impl SinkClient<'_> {
     pub async fn lookup(&self, key: &GroupingKey, deadline: Instant) -> Result<GroupLookup, ReadError> {
         match self {
             Self::Pushgateway(client) => client.lookup(key, deadline).await,
+            Self::RemoteWrite(client) => client.lookup(key, deadline).await,
             Self::Textfile(directory) => Ok(directory.lookup(key)),
         }
     }
@@ -105,6 +132,7 @@ impl SinkClient<'_> {
     pub async fn memory(&self, key: &GroupingKey, deadline: Instant) -> Result<Vec<Sample>, ReadError> {
         match self {
             Self::Pushgateway(client) => client.memory(key, deadline).await,
+            Self::RemoteWrite(client) => client.memory(key, deadline).await,
             Self::Textfile(directory) => Ok(directory.memory(key)),
         }
     }
@@ -114,7 +142,7 @@ impl SinkClient<'_> {
     pub async fn start_time(&self, deadline: Instant) -> Result<Option<String>, ReadError> {
         match self {
             Self::Pushgateway(client) => client.status(deadline).await.map(|status| Some(status.start_time)),
-            Self::Textfile(_) => Ok(None),
+            Self::RemoteWrite(_) | Self::Textfile(_) => Ok(None),
         }
     }
 }

@@ -160,7 +160,7 @@ pub struct ScrapeConfigArgs {
     pub alertmanager: Vec<String>,
 
     /// Add a block that sends the samples on to this address, repeatable
-    #[arg(long, value_name = "URL")]
+    #[arg(id = "scrape_remote_write", long = "remote-write", value_name = "URL")]
     pub remote_write: Vec<String>,
 
     /// Which gateways, and how they are spoken to.

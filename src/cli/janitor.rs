@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::history::ListingFormat;
-use super::settings::{GatewayArgs, StateArgs};
+use super::settings::{GatewayArgs, RemoteWriteArgs, StateArgs};
 use super::value;
 
 /// Which groups of a gateway are meant.
@@ -142,6 +142,9 @@ pub struct ClearArgs {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
 
     /// Where the registry is.
     #[command(flatten)]
@@ -172,6 +175,9 @@ pub struct FlushArgs {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
 
     /// Where the registry is.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::settings::{CiArgs, CodeArgs, ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
+use super::settings::{CiArgs, CodeArgs, ExpectationArgs, GatewayArgs, GroupingArgs, RemoteWriteArgs, StateArgs};
 use super::value;
 
 /// Record a run that jobmon did not start
@@ -54,6 +54,9 @@ pub struct RecordArgs {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
 
     /// Where the registry is.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::settings::{CiArgs, ExpectationArgs, GatewayArgs, GroupingArgs, StateArgs};
+use super::settings::{CiArgs, ExpectationArgs, GatewayArgs, GroupingArgs, RemoteWriteArgs, StateArgs};
 
 /// Write down what is expected of a job before it has ever run
 ///
@@ -25,6 +25,9 @@ pub struct RegisterArgs {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
 
     /// Where the registry is.
     #[command(flatten)]
@@ -42,6 +45,9 @@ pub struct UnregisterArgs {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
 
     /// Where the registry is.
     #[command(flatten)]
@@ -77,6 +83,9 @@ pub struct PushArgs {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
 
     /// Where the registry is.
     #[command(flatten)]

@@ -225,6 +225,22 @@ fn flag(row: ExpectationSpec) -> Arg {
     if row.has_alias() { flag.visible_alias(row.key) } else { flag }
 }
 
+/// Databases that get the group.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(next_help_heading = "Reporting")]
+pub struct RemoteWriteArgs {
+    /// Database to report to with remote write, repeatable [env: JOBMON_REMOTE_WRITE]
+    ///
+    /// The address that samples are sent to: http://HOST:9090/api/v1/write of Prometheus (started with
+    /// --web.enable-remote-write-receiver), /api/v1/write of VictoriaMetrics, /api/v1/push of Mimir, /api/v1/receive of
+    /// Thanos. Beside gateways or instead of them. Credentials, headers and certificates stand in a section
+    /// [[remote-write]] of a configuration file; those of gateways are not sent there. The variable holds several addresses
+    /// with spaces or commas between them.
+    #[arg(long, value_name = "URL")]
+    pub remote_write: Vec<OsString>,
+}
+
 /// What is reported where.
 #[derive(Args, Clone, Debug, Default)]
 #[group(skip)]
@@ -402,6 +418,9 @@ pub struct RunSettings {
     /// Which gateways, and how they are spoken to.
     #[command(flatten)]
     pub gateways: GatewayArgs,
+    /// Which databases.
+    #[command(flatten)]
+    pub remote_write: RemoteWriteArgs,
     /// What is reported where.
     #[command(flatten)]
     pub report: ReportArgs,

@@ -22,6 +22,7 @@ use crate::sinks::{Driver, Sink};
 use crate::text::count;
 
 mod cleared;
+mod databases;
 mod progress;
 
 use cleared::Cleared;
@@ -31,11 +32,14 @@ use progress::Progress;
 /// usage, such as no selector at all.
 pub fn run(args: &ClearArgs, config: &Config) -> Result<ExitCode> {
     let policy = policy(args)?;
-    demand_gateway(config)?;
+    if config.remote_write.is_empty() {
+        demand_gateway(config)?;
+    }
     let driver = driver()?;
     let mut clients = Clients::new(config);
-    let readings = read_all(&driver, &mut clients, config);
+    let mut readings = read_all(&driver, &mut clients, config);
     let complete = readings.len() == config.gateways.len();
+    readings.extend(databases::read(config)?);
     let now = SystemTime::now();
     let plans: Vec<(&str, DeletionPlan<'_>)> = readings
         .iter()
@@ -57,6 +61,10 @@ pub fn run(args: &ClearArgs, config: &Config) -> Result<ExitCode> {
     let mut cleared = Cleared::new(config.storage.state_dir.clone());
     let mut well = true;
     for (url, plan) in &plans {
+        if let sink @ Sink::RemoteWrite(_) = Sink::from((*url).to_owned()) {
+            well &= databases::end(config, &sink, plan)?;
+            continue;
+        }
         well &= match clients.gateway(url) {
             Ok(client) => carry_out(&driver, (url, client), plan, &policy, request_timeout(config), &mut cleared),
             Err(error) => {

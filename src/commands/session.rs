@@ -149,6 +149,12 @@ pub fn request_timeout(config: &Config) -> Duration {
 /// Bad usage: nobody has said where to look.
 pub fn demand_gateway(config: &Config) -> Result<(), UsageError> {
     if config.gateways.is_empty() {
+        if !config.remote_write.is_empty() {
+            return Err(UsageError::new(
+                "no gateway is configured, and a database of remote write does not tell which groups it has: see \
+                 \"jobmon status\" for those of this host, or ask the database",
+            ));
+        }
         return Err(UsageError::new(
             "no gateway is configured: name one with --gateway, JOBMON_GATEWAY or in a configuration file",
         ));

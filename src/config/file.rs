@@ -107,6 +107,10 @@ impl<'a> Reader<'a> {
             },
             DeValue::Float(_) => Raw::Other("a number with a point"),
             DeValue::Datetime(_) => Raw::Other("a date"),
+            DeValue::Array(values) if values.iter().any(|value| matches!(value.get_ref(), DeValue::Table(_))) => {
+                let tables = values.iter().map(|value| self.table(value.get_ref()));
+                tables.collect::<Option<Vec<_>>>().map_or(Raw::Other("an array of texts and tables"), Raw::Tables)
+            }
             DeValue::Array(values) => {
                 let texts = values.iter().map(|value| scalar(value.get_ref()));
                 texts.collect::<Option<Vec<_>>>().map_or(Raw::Other("an array of something else than texts"), Raw::List)
@@ -119,6 +123,15 @@ impl<'a> Reader<'a> {
                 pairs.collect::<Option<Vec<_>>>().map_or(Raw::Other("a table of something else than texts"), Raw::Table)
             }
         }
+    }
+
+    /// The entries of a table, with their lines.
+    fn table(&self, value: &DeValue<'a>) -> Option<Vec<(String, Raw, usize)>> {
+        let DeValue::Table(table) = value else { return None };
+        let entry = |(key, value): (&Spanned<Cow<'a, str>>, &Spanned<DeValue<'a>>)| {
+            (key.get_ref().as_ref().to_owned(), self.raw(value.get_ref()), line_of(self.text, key.span().start))
+        };
+        Some(table.iter().map(entry).collect())
     }
 
     fn warn(&mut self, key: &Spanned<Cow<'a, str>>, message: &str) {

@@ -67,6 +67,11 @@ impl Gateway {
         &self.url
     }
 
+    /// Another address of the same server, with the same credentials; none if `url` is none.
+    pub fn elsewhere(&self, url: &str) -> Option<Self> {
+        Self::parse(url).ok().map(|address| Self { credentials: self.credentials.clone(), ..address })
+    }
+
     /// Itself as a place for groups.
     pub fn sink(&self) -> Sink {
         Sink::Pushgateway(self.url.clone())

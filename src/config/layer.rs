@@ -97,6 +97,8 @@ pub enum Raw {
     Bool(bool),
     /// A table of texts of a file, with the line of each.
     Table(Vec<(String, OsString, usize)>),
+    /// An array of tables of a file: of each entry the key, the value and its line.
+    Tables(Vec<Vec<(String, Raw, usize)>>),
     /// Something else in a file, by the name of its type.
     Other(&'static str),
 }
@@ -116,6 +118,7 @@ impl fmt::Display for Raw {
             Self::Integer(number) => write!(f, "{number}"),
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Table(_) => f.write_str("a table"),
+            Self::Tables(_) => f.write_str("an array of tables"),
             Self::Other(name) => write!(f, "{name}"),
         }
     }
@@ -126,7 +129,7 @@ impl Raw {
     pub(super) fn quoted(&self, setting: Setting) -> String {
         match setting {
             _ if setting.is_secret() => MASK.to_owned(),
-            Setting::Gateways => masked(&self.to_string()),
+            Setting::Gateways | Setting::RemoteWrite => masked(&self.to_string()),
             _ => self.to_string(),
         }
     }
@@ -167,7 +170,7 @@ impl Entry {
                 pairs.retain(|(_, text, _)| !text.is_empty());
                 is_given
             }
-            Raw::Integer(_) | Raw::Bool(_) | Raw::Other(_) => true,
+            Raw::Integer(_) | Raw::Bool(_) | Raw::Tables(_) | Raw::Other(_) => true,
         };
         is_given.then_some(self)
     }
@@ -277,7 +280,7 @@ pub fn variables_layer<'a>(
 }
 
 fn is_list(setting: Setting) -> bool {
-    matches!(setting, Setting::Labels | Setting::Gateways | Setting::Headers)
+    matches!(setting, Setting::Labels | Setting::Gateways | Setting::RemoteWrite | Setting::Headers)
 }
 
 /// Addresses with commas or white space between them. A password may contain these, so one of them separates only where a
@@ -308,7 +311,7 @@ fn split_addresses(text: &[u8]) -> Vec<&[u8]> {
 fn split_variable(setting: Setting, value: &OsStr) -> Raw {
     let bytes = value.as_bytes();
     let parts = match setting {
-        Setting::Gateways => split_addresses(bytes),
+        Setting::Gateways | Setting::RemoteWrite => split_addresses(bytes),
         Setting::Labels => bytes.split(|byte| *byte == b',').collect(),
         Setting::Headers => bytes.split(|byte| *byte == b'\n').collect(),
         _ => return Raw::Text(value.to_owned()),

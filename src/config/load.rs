@@ -211,7 +211,15 @@ fn ci_layer(job: &CiJob, layers: &Layers) -> Vec<Entry> {
 fn holds_secret(entry: &Entry) -> bool {
     let is_confidential = |text: &OsStr| Header::parse(text).is_ok_and(|header| header.is_confidential());
     match (entry.setting, &entry.raw) {
-        (Setting::Gateways, raw) => raw.quoted(Setting::Gateways) != raw.to_string(),
+        (Setting::RemoteWrite, Raw::Tables(tables)) => {
+            tables.iter().flatten().any(|(key, raw, _)| match key.as_str() {
+                "basic-auth-password" | "bearer-token" => true,
+                "url" => raw.quoted(Setting::RemoteWrite) != raw.to_string(),
+                "headers" => parse::list(raw).is_ok_and(|texts| texts.iter().any(|text| is_confidential(text))),
+                _ => false,
+            })
+        }
+        (setting @ (Setting::Gateways | Setting::RemoteWrite), raw) => raw.quoted(setting) != raw.to_string(),
         (Setting::Headers, Raw::Table(pairs)) => {
             pairs.iter().any(|(name, ..)| is_confidential(OsStr::new(&format!("{name}: x"))))
         }

@@ -11,7 +11,7 @@ use super::parse::{self, Label, Reason};
 use super::setting::{Setting, secret_variables};
 use super::{
     Auth, Config, Connection, Expectations, Gateway, Header, LimitSettings, Lock, MASK, OutputSettings, Purpose,
-    Report, Scope, Secret, SecretSource, Storage, UsageError, signal,
+    RemoteWrite, Report, Scope, Secret, SecretSource, Storage, UsageError, signal,
 };
 use crate::exit_code::ResultCodes;
 use crate::expectation::{Amounts, Expectation};
@@ -26,6 +26,20 @@ const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(10);
 const DEFAULT_HISTORY_MAX_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const DEFAULT_HISTORY_MAX_RUNS: u64 = 10_000;
 const MOST_RETRIES: u64 = 1000;
+
+/// What a table `[[remote-write]]` says besides its address: how gateways are spoken to.
+const OF_A_RECEIVER: [Setting; 10] = [
+    Setting::BasicAuthUser,
+    Setting::BasicAuthPassword,
+    Setting::BasicAuthPasswordFile,
+    Setting::BearerToken,
+    Setting::BearerTokenFile,
+    Setting::Headers,
+    Setting::CaFile,
+    Setting::ClientCert,
+    Setting::ClientKey,
+    Setting::Insecure,
+];
 
 /// What the machine says; everything that configuration depends on besides what was written.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +75,7 @@ pub fn resolve(layers: &Layers, facts: &Facts, purpose: Purpose, warnings: Vec<W
     let gateways = merge.gateways()?;
     let spread = merge.value(Setting::Spread, parse::spread)?.unwrap_or_default();
     let connection = merge.connection()?;
+    let remote_write = merge.remote_write()?;
     let push_timeout = merge.value(Setting::PushTimeout, parse::duration)?.unwrap_or(DEFAULT_PUSH_TIMEOUT);
     let report = merge.report()?;
     let expectations = merge.expectations()?;
@@ -85,6 +100,7 @@ pub fn resolve(layers: &Layers, facts: &Facts, purpose: Purpose, warnings: Vec<W
         gateways,
         spread,
         connection,
+        remote_write,
         push_timeout,
         report,
         expectations,
@@ -301,6 +317,110 @@ impl Merge<'_> {
         Ok(gateways)
     }
 
+    /// The strongest layer's receivers of remote write; each with what the strongest table of its URL says, wherever that
+    /// stands: a flag names an address and no credentials.
+    fn remote_write(&mut self) -> Result<Vec<RemoteWrite>, UsageError> {
+        let mut receivers: Vec<RemoteWrite> = Vec::new();
+        let layers = self.layers;
+        let Some(entry) = layers.of(Setting::RemoteWrite).next() else { return Ok(receivers) };
+        self.origins.insert(Setting::RemoteWrite, entry.origin.clone());
+        let mut tables = Vec::new();
+        for entry in layers.of(Setting::RemoteWrite) {
+            if let Raw::Tables(written) = &entry.raw {
+                for table in written {
+                    tables.extend(self.receiver(table, &entry.origin)?);
+                }
+            }
+        }
+        let texts = match &entry.raw {
+            Raw::Tables(written) => {
+                // Warnings about these were given above.
+                let urls = written.iter().filter_map(|table| table.iter().find(|(key, ..)| key == "url"));
+                urls.filter_map(|(_, raw, _)| parse::list(raw).ok()).flatten().collect()
+            }
+            raw => match parse::list(raw) {
+                Ok(texts) => texts,
+                Err(reason) => {
+                    self.refuse(entry, &reason)?;
+                    return Ok(receivers);
+                }
+            },
+        };
+        let is_table = matches!(entry.raw, Raw::Tables(_));
+        for text in texts {
+            let read = text.to_str().ok_or_else(|| "not valid UTF-8".to_owned()).and_then(RemoteWrite::parse);
+            match read {
+                Ok(read) if receivers.iter().any(|other| other.address.url() == read.address.url()) => {}
+                Ok(read) => {
+                    let written = tables.iter().find(|table| table.address.url() == read.address.url());
+                    receivers.push(written.cloned().unwrap_or(read));
+                }
+                Err(_) if is_table => {}
+                Err(reason) => {
+                    let entry = Entry { raw: Raw::Text(text), ..entry.clone() };
+                    self.refuse(&entry, &reason)?;
+                }
+            }
+        }
+        Ok(receivers)
+    }
+
+    /// One table `[[remote-write]]`: an address, and settings called as those of gateways are.
+    fn receiver(&mut self, table: &[(String, Raw, usize)], origin: &Origin) -> Result<Option<RemoteWrite>, UsageError> {
+        let (mut url, mut query, mut layers) = (None, None, Layers::default());
+        for (key, raw, line) in table {
+            let origin = match origin {
+                Origin::File { path, job, .. } => Origin::File { path: path.clone(), line: *line, job: job.clone() },
+                other => other.clone(),
+            };
+            let setting = Setting::by_key(key).filter(|setting| OF_A_RECEIVER.contains(setting));
+            match (key.as_str(), setting) {
+                ("url", _) => url = Some((raw, origin)),
+                ("query-url", _) => query = Some((raw, origin)),
+                (_, Some(setting)) => layers.add([Entry { setting, raw: raw.clone(), origin }]),
+                (_, None) => self.warn(format!("{origin}: [[remote-write]] has no setting {key:?}; ignored")),
+            }
+        }
+        let read = |(raw, origin): (&Raw, Origin), parse: fn(&str) -> Result<RemoteWrite, Reason>| {
+            let text = parse::text(raw).and_then(|text| parse(&text));
+            text.map_err(|reason| {
+                let shown = raw.quoted(Setting::RemoteWrite);
+                Warning::new(format!("{origin}: [[remote-write]] {shown}: {reason}; ignored"))
+            })
+        };
+        let as_query = |text: &str| {
+            let address = Gateway::parse(text)?;
+            Ok(RemoteWrite { address, connection: Connection::default(), query: None })
+        };
+        let Some(url) = url else {
+            self.warn(format!("{origin}: [[remote-write]] without url; ignored"));
+            return Ok(None);
+        };
+        let mut receiver = match read(url, RemoteWrite::parse) {
+            Ok(receiver) => receiver,
+            Err(warning) => {
+                self.warnings.push(warning);
+                return Ok(None);
+            }
+        };
+        match query.map(|query| read(query, as_query)) {
+            None => {}
+            Some(Ok(query)) => receiver.query = Some(query.address),
+            Some(Err(warning)) => self.warnings.push(warning),
+        }
+        let mut merge = Merge {
+            layers: &layers,
+            facts: self.facts,
+            purpose: self.purpose,
+            warnings: Vec::new(),
+            origins: BTreeMap::new(),
+            label_origins: BTreeMap::new(),
+        };
+        receiver.connection = merge.connection()?;
+        self.warnings.extend(merge.warnings);
+        Ok(Some(receiver))
+    }
+
     fn connection(&mut self) -> Result<Connection, UsageError> {
         let connection = Connection {
             auth: self.auth()?,
@@ -500,7 +620,9 @@ impl Merge<'_> {
 
     fn secret_variables(&self) -> Vec<&'static str> {
         let holds_credentials = |entry: &&Entry| matches!(&entry.raw, Raw::List(texts) if texts.iter().any(|text| text.as_bytes().contains(&b'@')));
-        let addresses = self.layers.of(Setting::Gateways).filter(holds_credentials);
+        let addresses =
+            [Setting::Gateways, Setting::RemoteWrite].into_iter().flat_map(|setting| self.layers.of(setting));
+        let addresses = addresses.filter(holds_credentials);
         let addresses = addresses.filter_map(|entry| match entry.origin {
             Origin::Variable(name) => Some(name),
             _ => None,

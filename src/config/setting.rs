@@ -28,6 +28,7 @@ pub enum Setting {
     ClientCert,
     ClientKey,
     Insecure,
+    RemoteWrite,
     NoPush,
     TextfileDir,
     PushRetry,
@@ -215,7 +216,7 @@ pub static SPECS: [Spec; OTHERS.len() + Expectation::ALL.len()] = {
 };
 
 /// Every setting but what is expected as an amount.
-const OTHERS: [Spec; 44] = {
+const OTHERS: [Spec; 45] = {
     use Setting as S;
     [
         anywhere(S::Job, "job", "JOBMON_JOB"),
@@ -243,6 +244,7 @@ const OTHERS: [Spec; 44] = {
         anywhere(S::ClientCert, "client-cert", "JOBMON_CLIENT_CERT"),
         anywhere(S::ClientKey, "client-key", "JOBMON_CLIENT_KEY"),
         anywhere(S::Insecure, "insecure", "JOBMON_INSECURE"),
+        anywhere(S::RemoteWrite, "remote-write", "JOBMON_REMOTE_WRITE"),
         anywhere(S::NoPush, "no-push", "JOBMON_NO_PUSH"),
         anywhere(S::TextfileDir, "textfile-dir", "JOBMON_TEXTFILE_DIR"),
         anywhere(S::PushRetry, "push-retry", "JOBMON_PUSH_RETRY"),

@@ -92,6 +92,14 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
         Setting::ClientCert => path(&connection.client_cert),
         Setting::ClientKey => path(&connection.client_key),
         Setting::Insecure => one(connection.insecure.to_string()),
+        Setting::RemoteWrite => config
+            .remote_write
+            .iter()
+            .map(|receiver| match receiver.address.credentials() {
+                Some(_) => receiver.address.url().replacen("://", &format!("://{MASK}@"), 1),
+                None => receiver.address.url().to_owned(),
+            })
+            .collect(),
         Setting::NoPush => one(report.no_push.to_string()),
         Setting::TextfileDir => path(&report.textfile_dir),
         Setting::PushRetry => one(report.push_retry.to_string()),

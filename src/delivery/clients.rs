@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::send::{Failure, badly_set, failure_of};
-use crate::config::{self, Config, Connection, Header, Secret, SecretSource};
+use crate::config::{self, Config, Connection, Header, RemoteWrite, Secret, SecretSource};
 use crate::grouping::GroupingKey;
 use crate::registry::Settings;
 use crate::sinks::pushgateway::{Client, ClientCertificate, Credentials, Endpoint, GroupLookup, Tls};
 use crate::sinks::textfile::TextfileDir;
-use crate::sinks::{Sink, SinkClient};
+use crate::sinks::{Sink, SinkClient, remote_write};
 
 /// The clients of one process.
 ///
@@ -18,9 +18,11 @@ use crate::sinks::{Sink, SinkClient};
 pub struct Clients {
     gateways: Vec<config::Gateway>,
     connection: Connection,
+    receivers: Vec<config::RemoteWrite>,
     built: HashMap<String, Result<Client, String>>,
     /// The gateways that have shown that they are Pushgateways.
     proven: HashSet<String>,
+    built_receivers: HashMap<String, Result<remote_write::Client, String>>,
 }
 
 impl Clients {
@@ -29,7 +31,9 @@ impl Clients {
         Self {
             gateways: config.gateways.clone(),
             connection: config.connection.clone(),
+            receivers: config.remote_write.clone(),
             built: HashMap::new(),
+            built_receivers: HashMap::new(),
             proven: HashSet::new(),
         }
     }
@@ -41,6 +45,7 @@ impl Clients {
     pub fn get(&mut self, sink: &Sink) -> Result<SinkClient<'_>, String> {
         match sink {
             Sink::Pushgateway(url) => self.gateway(url).map(SinkClient::Pushgateway),
+            Sink::RemoteWrite(url) => self.receiver(url).map(SinkClient::RemoteWrite),
             Sink::Textfile(directory) => Ok(SinkClient::Textfile(TextfileDir::new(directory))),
         }
     }
@@ -62,13 +67,20 @@ impl Clients {
 
     /// With what a gateway is spoken to, as the registry tells settings apart; the same for all sinks that are not spoken to.
     pub fn settings(&mut self, sink: &Sink) -> Settings {
-        let client = sink.gateway_url().and_then(|url| self.gateway(url).ok());
-        Settings(client.map_or(0, Client::settings))
+        Settings(match sink {
+            Sink::Pushgateway(url) => self.gateway(url).map_or(0, Client::settings),
+            Sink::RemoteWrite(url) => self.receiver(url).map_or(0, remote_write::Client::settings),
+            Sink::Textfile(_) => 0,
+        })
     }
 
     /// Whether a proxy stands between this host and the sink.
     pub fn is_proxied(&mut self, sink: &Sink) -> bool {
-        sink.gateway_url().and_then(|url| self.gateway(url).ok()).is_some_and(Client::is_proxied)
+        match sink {
+            Sink::Pushgateway(url) => self.gateway(url).is_ok_and(Client::is_proxied),
+            Sink::RemoteWrite(url) => self.receiver(url).is_ok_and(remote_write::Client::is_proxied),
+            Sink::Textfile(_) => false,
+        }
     }
 
     /// It is known from earlier that the sink is what its name says.
@@ -82,6 +94,19 @@ impl Clients {
         self.gateway(url).map_err(badly_set)?.prove(key, deadline).await.map_err(|outage| failure_of(&outage))?;
         self.proven.insert(url.to_owned());
         Ok(())
+    }
+
+    /// The client of the receiver of remote write with this URL; of one that is not configured here as in
+    /// [`gateway`](Self::gateway).
+    ///
+    /// # Errors
+    /// As [`gateway`](Self::gateway).
+    pub fn receiver(&mut self, url: &str) -> Result<&remote_write::Client, String> {
+        if !self.built_receivers.contains_key(url) {
+            let client = self.build_receiver(url);
+            self.built_receivers.insert(url.to_owned(), client);
+        }
+        self.built_receivers.get(url).expect("inserted above if it was missing").as_ref().map_err(String::clone)
     }
 
     /// Whether the sink holds the group, or does not say.
@@ -98,27 +123,24 @@ impl Clients {
     /// # Errors
     /// As [`gateway`](Self::gateway).
     pub fn setup(&self, url: &str) -> Result<(Endpoint, Vec<String>), String> {
-        let mut warnings = Vec::new();
-        let gateway = match self.gateways.iter().find(|configured| configured.url() == url) {
-            None => Endpoint::new(config::Gateway::parse(url)?),
-            Some(configured) => Endpoint {
-                address: configured.clone(),
-                auth: self.connection.auth.as_ref().map(|configured| auth(configured, &mut warnings)).transpose()?,
-                headers: headers(&self.connection, &mut warnings)?,
-                tls: self.tls(),
-            },
-        };
-        Ok((gateway, warnings))
+        match self.gateways.iter().find(|configured| configured.url() == url) {
+            None => Ok((Endpoint::new(config::Gateway::parse(url)?), Vec::new())),
+            Some(configured) => endpoint(configured, &self.connection),
+        }
     }
 
     /// What is trusted and shown where `https` is spoken.
     pub fn tls(&self) -> Tls {
-        let connection = &self.connection;
-        let client_certificate = connection.client_cert.clone().map(|certificate| ClientCertificate {
-            key: connection.client_key.clone().unwrap_or_else(|| certificate.clone()),
-            certificate,
-        });
-        Tls { ca_file: connection.ca_file.clone(), client_certificate, insecure: connection.insecure }
+        tls(&self.connection)
+    }
+
+    fn build_receiver(&self, url: &str) -> Result<remote_write::Client, String> {
+        let configured = self.receivers.iter().find(|configured| configured.address.url() == url);
+        let receiver = configured.cloned().map_or_else(|| RemoteWrite::parse(url), Ok)?;
+        let (written, warnings) = endpoint(&receiver.address, &receiver.connection)?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let query = receiver.query.map(|address| Endpoint { address, ..written.clone() });
+        remote_write::Client::new(&written, query.as_ref()).map_err(|error| error.to_string())
     }
 
     fn build(&self, url: &str) -> Result<Client, String> {
@@ -128,6 +150,26 @@ impl Clients {
         }
         Client::new(&gateway).map_err(|error| error.to_string())
     }
+}
+
+/// An address with what is configured for it, secrets read, and what is questionable about those.
+fn endpoint(address: &config::Gateway, connection: &Connection) -> Result<(Endpoint, Vec<String>), String> {
+    let mut warnings = Vec::new();
+    let endpoint = Endpoint {
+        address: address.clone(),
+        auth: connection.auth.as_ref().map(|configured| auth(configured, &mut warnings)).transpose()?,
+        headers: headers(connection, &mut warnings)?,
+        tls: tls(connection),
+    };
+    Ok((endpoint, warnings))
+}
+
+fn tls(connection: &Connection) -> Tls {
+    let client_certificate = connection.client_cert.clone().map(|certificate| ClientCertificate {
+        key: connection.client_key.clone().unwrap_or_else(|| certificate.clone()),
+        certificate,
+    });
+    Tls { ca_file: connection.ca_file.clone(), client_certificate, insecure: connection.insecure }
 }
 
 fn auth(auth: &config::Auth, warnings: &mut Vec<String>) -> Result<Credentials, String> {

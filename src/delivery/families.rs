@@ -23,6 +23,8 @@ impl Content {
             families: Exposition::new(families),
             job_metrics: state.job_metrics.exposition(),
             write: if untold.is_empty() { Write::Replace } else { Write::Merge },
+            stamp: state.stamp,
+            ended: Exposition::default(),
         }
     }
 
@@ -30,7 +32,13 @@ impl Content {
     pub fn of_a_heartbeat(state: &GroupState) -> Self {
         let of_a_run = ScriptFamily::OF_A_HEARTBEAT.into_iter();
         let families = of_a_run.filter_map(|family| shape(family, values(family, state)));
-        Self { families: Exposition::new(families), job_metrics: Exposition::default(), write: Write::Merge }
+        Self {
+            families: Exposition::new(families),
+            job_metrics: Exposition::default(),
+            write: Write::Merge,
+            stamp: state.stamp,
+            ended: Exposition::default(),
+        }
     }
 }
 

@@ -7,13 +7,17 @@ use super::clients::Clients;
 use super::families::{Content, remembered};
 use super::group_lock;
 use super::route::Route;
-use super::send::{Cause, Delivery, Failure, fail_over, fair_share, judged, no_answer, pending, send};
+use super::send::{
+    Cause, Delivery, Failure, attempt, badly_set, fail_over, failure_of, fair_share, judged, no_answer, pending, send,
+};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
+use crate::metrics::{Exposition, Timestamp};
 use crate::registry::{
-    Action, Against, Desired, Group, GroupStatus, Memory, Past, Registry, RegistryError, Replica, ReplicaStatus,
-    RequestOutcome, RetryableError, StateDir,
+    Action, Against, Desired, Group, GroupState, GroupStatus, Memory, Past, Registry, RegistryError, Replica,
+    ReplicaStatus, RequestOutcome, RetryableError, StateDir,
 };
+use crate::sinks::SinkClient;
 
 /// Whether sinks that failed a moment ago are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +178,9 @@ impl<'a> Reconciler<'a> {
         until: Instant,
         deadline: Instant,
     ) -> Result<(), Failure> {
+        if sink.keeps_the_past() {
+            return self.send_samples(group, sink, until, deadline).await;
+        }
         // A replica that cannot be written down is not made.
         let begun = self.registry(deadline).begin_request(group.id, sink, SystemTime::now());
         let group = begun.map_err(|error| pending(&error.to_string()))?;
@@ -189,6 +196,63 @@ impl<'a> Reconciler<'a> {
         }
         self.finish_request(&group, sink, group.state.seq, &mut sent, deadline);
         sent
+    }
+
+    /// [`send_state`](Self::send_state) to a sink that keeps the past. A state whose time it does not take is sent once more,
+    /// as one of now.
+    async fn send_samples(
+        &mut self,
+        group: &Group,
+        sink: &Sink,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let series = |state: &GroupState| Content::of(state).series();
+        let mut newest = group.clone();
+        let mut sent = Ok(());
+        for is_last in [false, true] {
+            // Before the time is written down as sent, and so can never be given again.
+            let client = self.clients.get(sink).map_err(badly_set)?;
+            if let SinkClient::RemoteWrite(client) = &client
+                && let Err(outage) = client.check_clock(Timestamp::of(SystemTime::now()), until).await
+            {
+                sent = Err(failure_of(&outage));
+                break;
+            }
+            let begun = self.registry(deadline).begin_samples(group.id, sink, series, SystemTime::now());
+            let (stamped, ended) = begun.map_err(|error| pending(&error.to_string()))?;
+            newest = stamped;
+            let content = Content {
+                ended: Exposition::of_series(ended.iter().map(String::as_str)),
+                ..Content::of(&newest.state)
+            };
+            let client = self.clients.get(sink).map_err(badly_set)?;
+            match attempt(&client, &group.key, &content, until).await {
+                Ok(result) => {
+                    sent = result;
+                    if sent.is_ok() && !ended.is_empty() {
+                        self.settle(&newest, sink, &content.series(), deadline);
+                    }
+                    break;
+                }
+                // It takes other groups.
+                Err(reason) => sent = Err(Failure::Pending { error: reason.as_str().into(), cause: Cause::Group }),
+            }
+            if !is_last && let Err(error) = self.registry(deadline).stamp_anew(group.id, SystemTime::now()) {
+                tracing::debug!("group {}: {error}", group.key);
+                break;
+            }
+        }
+        self.finish_request(&newest, sink, newest.state.seq, &mut sent, deadline);
+        sent
+    }
+
+    /// Writes down which series the sink has of the group. Where that is not possible, those that have ended are ended once
+    /// more with the next state.
+    pub(super) fn settle(&mut self, group: &Group, sink: &Sink, series: &[String], deadline: Instant) {
+        if let Err(error) = self.registry(deadline).settle_series(group.id, sink, series) {
+            tracing::debug!("group {}: {error}", group.key);
+        }
     }
 
     /// Writes down what became of the state `seq` at a sink. Where that is not possible, what was delivered stays pending

@@ -8,6 +8,7 @@ use super::families::Content;
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
 use crate::registry::{GroupState, Past, RetryableError};
+use crate::sinks::SinkClient;
 use crate::sinks::pushgateway::{Answer, Outage, ReadError, Remedy};
 
 /// What became of a group at one of its homes.
@@ -106,8 +107,8 @@ fn not_tried_unless(failure: Option<Failure>) -> Failure {
     failure.unwrap_or_else(|| pending("it was not tried"))
 }
 
-/// Sends a state; without the job's own metrics where those are what is refused: a metric of
-/// the job that another group has with another type must not hide what became of the run.
+/// Sends a state; without the job's own metrics where those are what is refused: a metric of the job that another group
+/// has with another type must not hide what became of the run.
 pub(super) async fn send(
     clients: &mut Clients,
     sink: &Sink,
@@ -123,12 +124,26 @@ pub(super) async fn send(
     } else {
         Content::of(state)
     };
-    match client.write(key, &content, deadline).await {
+    attempt(&client, key, &content, deadline).await.unwrap_or_else(|reason| Err(pending(&reason)))
+}
+
+/// [`send`] of a content that was made for the sink.
+///
+/// # Errors
+/// The sink would take it, but not with this time: why.
+pub(super) async fn attempt(
+    client: &SinkClient<'_>,
+    key: &GroupingKey,
+    content: &Content,
+    deadline: Instant,
+) -> Result<Result<(), Failure>, String> {
+    match client.write(key, content, deadline).await {
+        Answer::Untimely(reason) => Err(reason),
         Answer::Rejected(rejection) if rejection.was_read() && !content.job_metrics.is_empty() => {
             let sent = judged(client.write(key, &content.without_job_metrics(), deadline).await);
-            sent.and(Err(Failure::WithoutJobMetrics(rejection.to_string())))
+            Ok(sent.and(Err(Failure::WithoutJobMetrics(rejection.to_string()))))
         }
-        answer => judged(answer),
+        answer => Ok(judged(answer)),
     }
 }
 
@@ -138,6 +153,7 @@ pub(super) fn judged(answer: Answer) -> Result<(), Failure> {
         Answer::Delivered { .. } => Ok(()),
         Answer::Rejected(rejection) => Err(Failure::Rejected(rejection.to_string())),
         Answer::Unavailable(outage) => Err(failure_of(&outage)),
+        Answer::Untimely(reason) => Err(pending(&reason)),
         Answer::Poisoned(poison) => Err(pending(&poison.to_string())),
     }
 }

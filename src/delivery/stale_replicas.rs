@@ -13,10 +13,12 @@ use super::restarts::QUESTION_TIMEOUT;
 use super::send::{Delivery, Failure, badly_set, fair_share, judged, pending};
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
+use crate::metrics::Exposition;
 use crate::registry::{
     Action, Against, Desired, Group, GroupStatus, PendingAction, RegistryError, Replica, ReplicaStatus, RequestOutcome,
     RetryableError,
 };
+use crate::sinks::Remains;
 use crate::sinks::pushgateway::{GroupLookup, ReadError, Remedy};
 
 /// How long a reconciler waits for a gateway to confirm a deletion.
@@ -131,9 +133,16 @@ impl Reconciler<'_> {
     /// Where an earlier request was given up, it may have been carried out after all that: then it is done twice.
     async fn delete(&mut self, group: &Group, replica: &Replica, deadline: Instant) -> Delivery {
         let sink = &replica.sink;
-        let mut result = match delete_at(self.clients, sink, &group.key, deadline).await {
-            Ok(()) if replica.abandoned => delete_at(self.clients, sink, &group.key, deadline).await,
-            other => other,
+        let mut result = match self.remains(group, sink, deadline) {
+            Err(error) => Err(pending(&error.to_string())),
+            Ok(remains) => match delete_at(self.clients, sink, &group.key, &remains, deadline).await {
+                Ok(()) if sink.keeps_the_past() => {
+                    self.settle(group, sink, &[], deadline);
+                    Ok(())
+                }
+                Ok(()) if replica.abandoned => delete_at(self.clients, sink, &group.key, &remains, deadline).await,
+                other => other,
+            },
         };
         if let Err(failure) = &mut result {
             self.note_failure(sink, Action::Delete, failure);
@@ -152,17 +161,31 @@ impl Reconciler<'_> {
         }
         Delivery { sink: sink.clone(), result, stand_in: None }
     }
+
+    /// What a sink that keeps the past has of the group; nothing of another one.
+    fn remains(&mut self, group: &Group, sink: &Sink, deadline: Instant) -> Result<Remains, RegistryError> {
+        if !sink.keeps_the_past() {
+            return Ok(Remains::default());
+        }
+        let (stamp, series) = self.registry(deadline).begin_end(group.id, sink, SystemTime::now())?;
+        Ok(Remains { series: Exposition::of_series(series.iter().map(String::as_str)), stamp })
+    }
 }
 
-/// Deletes the group at the sink, and reads back whether it is gone.
+/// Deletes the group at the sink, and reads back whether it is gone, where there is something to read: a database takes the
+/// end of a group or refuses it.
 pub(super) async fn delete_at(
     clients: &mut Clients,
     sink: &Sink,
     key: &GroupingKey,
+    remains: &Remains,
     deadline: Instant,
 ) -> Result<(), Failure> {
     let client = clients.get(sink).map_err(badly_set)?;
-    judged(client.delete(key, deadline).await)?;
+    judged(client.delete(key, remains, deadline).await)?;
+    if sink.keeps_the_past() {
+        return Ok(());
+    }
     let until = deadline.min(Instant::now() + DELETION_TIME);
     let mut pause = Duration::from_millis(2);
     loop {

@@ -15,7 +15,8 @@ use super::send::{Delivery, fail_over, fair_share, judged, send};
 use super::stale_replicas::delete_at;
 use crate::destination::Sink;
 use crate::grouping::GroupingKey;
-use crate::registry::{GroupState, Memory, RunCounts, StateDir};
+use crate::registry::{GroupState, Memory, Past, RunCounts, StateDir};
+use crate::sinks::{Content, Remains};
 
 /// A state that the registry does not have.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +86,13 @@ async fn with_the_past(
     state
 }
 
-/// Deletes the group at these sinks until `deadline`, under the group's lock in `dir`, if there is one.
+/// Deletes the group, of which `state` is what this run would have said, at these sinks until `deadline`; under the group's lock
+/// in `dir`, if there is one.
 pub async fn withdraw(
     clients: &mut Clients,
     dir: Option<&StateDir>,
     key: &GroupingKey,
+    state: &GroupState,
     sinks: &[Sink],
     deadline: Instant,
 ) -> Vec<Delivery> {
@@ -97,10 +100,13 @@ pub async fn withdraw(
         Some(dir) => group_lock::acquire(dir, key, deadline).await,
         None => None,
     };
+    // What an earlier run of the job sent from another container, as far as it can be known.
+    let content = Content::of(&GroupState { past: Past::Known, ..state.clone() });
+    let remains = Remains { series: content.families.or(content.job_metrics), stamp: state.stamp };
     let mut deliveries = Vec::new();
     for (tried, sink) in sinks.iter().enumerate() {
         let share = fair_share(deadline, sinks.len() - tried);
-        let result = delete_at(clients, sink, key, share).await;
+        let result = delete_at(clients, sink, key, &remains, share).await;
         deliveries.push(Delivery { sink: sink.clone(), result, stand_in: None });
     }
     deliveries
@@ -120,7 +126,7 @@ async fn delete_stale_replicas(
             continue;
         }
         let Ok(client) = clients.get(sink) else { continue };
-        if let Err(failure) = judged(client.delete(key, fair_share(deadline, 2)).await) {
+        if let Err(failure) = judged(client.delete(key, &Remains::default(), fair_share(deadline, 2)).await) {
             tracing::info!("group {key}: {sink} may hold an earlier state: {failure}");
         }
     }

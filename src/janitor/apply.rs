@@ -225,6 +225,7 @@ impl<'a> Work<'a, '_> {
             let (answered, reason) = match client.delete_raw(key, Instant::now() + timeout).await {
                 Answer::Delivered { .. } => continue,
                 Answer::Rejected(rejection) => (true, rejection.to_string()),
+                Answer::Untimely(reason) => (true, reason),
                 Answer::Poisoned(poison) => (true, poison.to_string()),
                 Answer::Unavailable(outage) => (false, outage.to_string()),
             };

@@ -9,7 +9,7 @@ use crate::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use crate::destination::Sink;
 use crate::expectation::{Amount, Amounts, Expectation, Range};
 use crate::grouping::{GroupingKey, LabelError, LabelName, LabelValue};
-use crate::metrics::Exposition;
+use crate::metrics::{Exposition, Timestamp};
 use crate::record::{Outcome, RunFacts, RunRecord};
 use crate::schedule::{Schedule, Zone};
 
@@ -183,6 +183,11 @@ impl JobMetrics {
 pub struct GroupState {
     /// The version of this state: larger after every change, never the same for two states.
     pub seq: u64,
+    /// When this state came to be: the time of its samples in a database. Later than that of any state that a database may
+    /// have, whatever the clock says; so a state that is sent again is the same to the byte.
+    pub stamp: Timestamp,
+    /// The latest time of samples of the group that a database may have.
+    pub newest_sent: Timestamp,
     /// Runs in progress when this state came to be; each start that is told of, and each end, makes a new state.
     pub running: u32,
     /// Finished runs by outcome.
@@ -220,7 +225,7 @@ impl GroupState {
     /// What one run that ended just now says of its group where there is no registry that knows more.
     pub fn of_one_run(record: &RunRecord, mut expectations: Expectations, now: SystemTime) -> Self {
         expectations.next_start = expectations.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
-        let mut state = Self { expectations, ..Self::default() };
+        let mut state = Self { expectations, stamp: Timestamp::of(now), ..Self::default() };
         state.finish(record, Arrival::Now, 0);
         state
     }
@@ -244,6 +249,13 @@ impl GroupState {
         self.last_success = self.last_success.or(remembered.last_success);
         self.last_failure = self.last_failure.or(remembered.last_failure);
         self.past = Past::Known;
+    }
+
+    /// Gives the state its time: now, or as soon as possible after what a database has.
+    ///
+    /// A family that leaves the group ends one millisecond after the state without it, so two are between states.
+    pub(crate) fn stamp(&mut self, now: SystemTime) {
+        self.stamp = Timestamp::of(now).max(self.newest_sent.plus_millis(2));
     }
 
     /// A run has started and is expected to take a while.

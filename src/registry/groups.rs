@@ -14,6 +14,7 @@ use super::group_state::{
 use super::sql;
 use crate::clock::{duration_of, nanos_of, nanos_of_duration, time_of};
 use crate::grouping::{GroupingKey, LabelError};
+use crate::metrics::Timestamp;
 use crate::record::{Outcome, RunFacts};
 
 /// Names a group within one registry.
@@ -80,8 +81,8 @@ impl Group {
 
     /// Forgets everything but the key; a later run begins anew, and then it is known that nothing came before.
     pub(super) fn retire(&mut self) {
-        let seq = self.state.seq + 1;
-        self.state = GroupState { seq, past: Past::Known, ..GroupState::default() };
+        let GroupState { seq, stamp, newest_sent, .. } = self.state;
+        self.state = GroupState { seq: seq + 1, stamp, newest_sent, past: Past::Known, ..GroupState::default() };
         self.expected = Expectations::default();
         self.registered = Expectations::default();
         self.name_questioned = false;
@@ -176,6 +177,8 @@ struct StoredGroup {
     /// All labels, job included.
     labels: BTreeMap<String, String>,
     command: String,
+    stamp: Timestamp,
+    newest_sent: Timestamp,
     running: u32,
     name_questioned: bool,
     /// By [`Outcome::ALL`].
@@ -207,6 +210,8 @@ impl StoredGroup {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             command: group.command.clone(),
+            stamp: state.stamp,
+            newest_sent: state.newest_sent,
             running: state.running,
             name_questioned: group.name_questioned,
             counts: Outcome::ALL.map(|outcome| state.counts.of(outcome)),
@@ -232,6 +237,8 @@ impl StoredGroup {
     fn into_group(self, id: GroupId, seq: u64, retired: bool) -> Result<Group, LabelError> {
         let mut state = GroupState {
             seq,
+            stamp: self.stamp,
+            newest_sent: self.newest_sent,
             running: self.running,
             duration_total: duration_of(self.duration_total),
             last_start: self.last_start.map(time_of),
@@ -303,6 +310,8 @@ mod tests {
         assert_eq!((&new.state, new.retired), (&GroupState::default(), false));
         let mut state = GroupState {
             seq: 12,
+            stamp: Timestamp::of(at(5)),
+            newest_sent: Timestamp::of(at(4)),
             running: 3,
             duration_total: Duration::from_millis(1500),
             last_start: Some(at(1)),

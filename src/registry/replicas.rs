@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::groups::{self, Group, GroupId, integer, natural, optional_time};
 use super::sink_health;
@@ -265,6 +265,39 @@ pub(super) fn has_begun(connection: &Connection, group: GroupId, sink: &Sink) ->
     Ok(replicas.any(|replica| replica.sink == *sink && replica.may_exist && replica.pending_since.is_some()))
 }
 
+/// The sink may have these series too. Returns those that it may have besides.
+pub(super) fn add_series(
+    connection: &Connection,
+    group: GroupId,
+    sink: &Sink,
+    series: &[String],
+) -> rusqlite::Result<Vec<String>> {
+    let query = "SELECT series FROM replicas WHERE group_id = ?1 AND sink = ?2";
+    let known = sql::query_row(connection, query, params![group.0, sink], |row| row.get::<_, String>(0)).optional()?;
+    let known = known.unwrap_or_default();
+    let besides: Vec<String> =
+        known.lines().filter(|line| !series.iter().any(|one| one == line)).map(str::to_owned).collect();
+    if besides.len() + series.len() > known.lines().count() {
+        set_series(connection, group, sink, &[series, &besides].concat())?;
+    }
+    Ok(besides)
+}
+
+/// These are the series that the sink may have of the group.
+pub(super) fn set_series(
+    connection: &Connection,
+    group: GroupId,
+    sink: &Sink,
+    series: &[String],
+) -> rusqlite::Result<()> {
+    sql::execute(
+        connection,
+        "UPDATE replicas SET series = ?3 WHERE group_id = ?1 AND sink = ?2",
+        params![group.0, sink, series.join("\n")],
+    )?;
+    Ok(())
+}
+
 /// After a request: writes down how it ended, for the replica and for the sink.
 pub(super) fn finish(
     transaction: &Transaction<'_>,
@@ -389,6 +422,22 @@ pub(super) fn cleared(
         params![group.0, sink, nanos_of(now)],
     )?;
     Ok(())
+}
+
+/// What may be of the group at the sink is to be deleted there on purpose. False if nothing is.
+pub(super) fn end(
+    transaction: &Transaction<'_>,
+    group: GroupId,
+    sink: &Sink,
+    now: SystemTime,
+) -> rusqlite::Result<bool> {
+    let changed = sql::execute(
+        transaction,
+        "UPDATE replicas SET desired = 0, cleared = 1, pending_since = ifnull(pending_since, ?3) \
+         WHERE group_id = ?1 AND sink = ?2 AND may_exist",
+        params![group.0, sink, nanos_of(now)],
+    )?;
+    Ok(changed > 0)
 }
 
 /// The sink may have lost whatever arrived there, and may have back whatever was deleted: everything that concerns

@@ -54,6 +54,7 @@ const TABLES: &str = "
         last_attempt INTEGER, last_error TEXT,
         succeeded_at INTEGER,                 -- the last success
         abandoned INTEGER NOT NULL DEFAULT 0, -- 1: a request was given up that may still be carried out
+        series TEXT NOT NULL DEFAULT '',      -- of a sink that keeps the past: what it may have, one on each line
         PRIMARY KEY (group_id, sink)
     ) STRICT, WITHOUT ROWID;
     -- What is asked only when a gateway was restarted has no index: every run would read it.

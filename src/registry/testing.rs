@@ -48,7 +48,7 @@ pub(super) fn sink(url: &str) -> Sink {
     Sink::Pushgateway(url.to_owned())
 }
 
-pub(super) fn key(name: &str) -> GroupingKey {
+pub(crate) fn key(name: &str) -> GroupingKey {
     let labels = [("script_name", name), ("instance", "host")];
     let labels = labels.map(|(name, value)| (LabelName::new(name).unwrap(), LabelValue::new(value).unwrap()));
     GroupingKey::new(LabelValue::new("script_monitor").unwrap(), labels)

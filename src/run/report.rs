@@ -162,7 +162,9 @@ impl Reporter<'_> {
             }
             _ if declaration.withdraw(record.facts.outcome) => {
                 let everywhere = &declaration.withdraw_from;
-                let work = async { Ok(stateless::withdraw(&mut clients, dir, key, everywhere, deadline).await) };
+                let state = GroupState::of_one_run(record, declaration.expectations.clone(), SystemTime::now());
+                let work =
+                    async { Ok(stateless::withdraw(&mut clients, dir, key, &state, everywhere, deadline).await) };
                 until_stopped(&driver, listener, deadline, work)
             }
             _ => {

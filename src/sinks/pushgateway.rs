@@ -137,6 +137,7 @@ impl Client {
             Answer::Delivered { .. } => Err(not_one(format!("{} to what no Pushgateway takes", received.status))),
             Answer::Rejected(_) => Err(not_one(format!("refused with {}", received.status))),
             Answer::Unavailable(outage) => Err(outage),
+            Answer::Untimely(reason) => Err(not_one(reason)),
             Answer::Poisoned(_) => Ok(()),
         }
     }
@@ -188,6 +189,7 @@ impl Client {
             Answer::Delivered { .. } => Ok(true),
             Answer::Unavailable(outage) => Err(ReadError::Unavailable(outage)),
             Answer::Poisoned(poison) => Err(ReadError::Poisoned(poison)),
+            Answer::Untimely(reason) => Err(ReadError::setting(reason)),
             Answer::Rejected(rejection) => Err(ReadError::setting(rejection.to_string())),
         }
     }
@@ -456,6 +458,7 @@ async fn failure(answer: &mut Incoming<'_>) -> ReadError {
         _ if received.status == 403 => ReadError::setting(answer::forbidden("GET")),
         Answer::Unavailable(outage) => ReadError::Unavailable(Outage { perhaps_applied: false, ..outage }),
         Answer::Poisoned(poison) => ReadError::Poisoned(poison),
+        Answer::Untimely(reason) => ReadError::setting(reason),
         Answer::Rejected(rejection) => ReadError::setting(rejection.to_string()),
         Answer::Delivered { .. } => {
             ReadError::setting(format!("{} without content: not a Pushgateway", received.status))

@@ -62,6 +62,7 @@ mod recommended;
 mod record;
 mod refusal_without_words;
 mod register;
+mod remote_write;
 mod reporter_faults;
 mod reporter_process;
 mod reporter_support;

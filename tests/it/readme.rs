@@ -153,9 +153,13 @@ fn what_is_installed_is_there() {
 #[test]
 fn the_configuration_has_nothing_wrong() {
     let sandbox = Sandbox::new();
-    for block in blocks(&["toml"]) {
+    let blocks = blocks(&["toml"]);
+    // Of each block, a line that says what became of it.
+    let expected = ["timeout                   2h", "remote-write              http://prometheus"];
+    assert_eq!(blocks.len(), expected.len());
+    for (block, expected) in blocks.iter().zip(expected) {
         sandbox.write("home/.config/jobmon/config.toml", block.lines.join("\n"));
-        sandbox.jobmon(["config", "-n", "data_backup"]).stdout_contains("timeout                   2h").run();
+        sandbox.jobmon(["config", "-n", "data_backup"]).stdout_contains(expected).run();
     }
 }
 

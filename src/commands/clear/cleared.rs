@@ -98,7 +98,7 @@ impl Cleared {
 }
 
 /// The key as this host could have made it; `None` if it could not.
-fn grouping_key(key: &RawKey) -> Option<GroupingKey> {
+pub(super) fn grouping_key(key: &RawKey) -> Option<GroupingKey> {
     let text = |value: &[u8]| LabelValue::new(std::str::from_utf8(value).ok()?).ok();
     let job = text(key.get("job")?)?;
     let others = key.labels().filter(|(name, _)| *name != "job");

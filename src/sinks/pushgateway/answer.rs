@@ -26,6 +26,9 @@ pub enum Answer {
     Rejected(Rejection),
     /// No answer, or one that may change: the state stays pending.
     Unavailable(Outage),
+    /// It is the time of the samples that is refused: older than what is there, or too old; in the server's words. Only by
+    /// sinks that [keep the past](crate::destination::Sink::keeps_the_past).
+    Untimely(String),
     /// The gateway refuses every push by anybody because of a group that is not ours: the state stays pending.
     Poisoned(Poison),
 }
@@ -382,6 +385,7 @@ impl fmt::Display for Answer {
             Self::Delivered { checked: false } => f.write_str("accepted unchecked"),
             Self::Rejected(rejection) => rejection.fmt(f),
             Self::Unavailable(outage) => outage.fmt(f),
+            Self::Untimely(reason) => f.write_str(reason),
             Self::Poisoned(poison) => poison.fmt(f),
         }
     }
@@ -520,6 +524,7 @@ mod tests {
             let judged = match answer_to(Method::Put, &reply(status, body)) {
                 Answer::Delivered { checked } => format!("delivered, checked {checked}"),
                 Answer::Rejected(rejection) => format!("rejected, {rejection}"),
+                Answer::Untimely(reason) => format!("untimely, {reason}"),
                 Answer::Poisoned(poison) => format!("poisoned, {poison}"),
                 Answer::Unavailable(Outage { reason, perhaps_applied, remedy, .. }) => {
                     let perhaps = if perhaps_applied { " perhaps applied," } else { "" };

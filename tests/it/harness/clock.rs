@@ -52,6 +52,11 @@ impl Clock {
         fs::write(&self.offset, (years * 31_556_952).to_string()).unwrap();
     }
 
+    /// Puts it so many seconds ahead, or back.
+    pub fn set_seconds(&self, seconds: i64) {
+        fs::write(&self.offset, seconds.to_string()).unwrap();
+    }
+
     /// Starts a program with this clock.
     pub fn under(&self, run: Run) -> Run {
         run.env("LD_PRELOAD", &self.library).env("TEST_CLOCK_OFFSET", &self.offset)

@@ -49,6 +49,25 @@ pub struct Prometheus {
 impl Prometheus {
     /// Runs with the configuration `config` (YAML); rule files in it go by absolute path.
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// Takes remote write, and scrapes nothing.
+    pub fn receiver() -> Self {
+        Self::receiver_at(0)
+    }
+
+    /// The same on this port; 0: any.
+    pub fn receiver_at(port: u16) -> Self {
+        Self::start_at(port, "global: {scrape_interval: 1h}\n", &["--web.enable-remote-write-receiver"])
+    }
+
+    /// With further arguments.
+    pub fn start_with(config: &str, arguments: &[&str]) -> Self {
+        Self::start_at(0, config, arguments)
+    }
+
+    fn start_at(port: u16, config: &str, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
@@ -56,10 +75,13 @@ impl Prometheus {
             "prometheus",
             "prometheus",
             &[
-                "--web.listen-address=127.0.0.1:0".to_owned(),
+                format!("--web.listen-address=127.0.0.1:{port}"),
                 format!("--config.file={}", file.display()),
                 format!("--storage.tsdb.path={}", directory.path().join("data").display()),
-            ],
+            ]
+            .into_iter()
+            .chain(arguments.iter().map(|argument| (*argument).to_owned()))
+            .collect::<Vec<_>>(),
         );
         let port = server.wait_for_port();
         // It listens before it is ready, and answers 503 for a moment.
@@ -77,19 +99,29 @@ impl Prometheus {
 
     /// The result of an instant query: each series' labels and value.
     pub fn query(&self, expression: &str) -> Vec<(Value, f64)> {
-        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = http::get(&format!("{}/api/v1/query?query={encoded}", self.url()));
-        let mut answer: Value = serde_json::from_slice(&answer.body).expect("the API answers JSON");
-        assert_eq!(answer["status"], "success", "{expression}: {answer}");
-        let Value::Array(series) = answer["data"]["result"].take() else { panic!("{expression}: no vector") };
-        series
-            .into_iter()
-            .map(|mut series| {
-                let value = series["value"][1].as_str().and_then(|value| value.parse().ok()).expect("a number");
-                (series["metric"].take(), value)
-            })
-            .collect()
+        query(&self.url(), expression, "")
     }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The result of an instant query of the server at `url`: each series' labels and value.
+pub(super) fn query(url: &str, expression: &str, more: &str) -> Vec<(Value, f64)> {
+    let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let answer = http::get(&format!("{url}/api/v1/query?query={encoded}{more}"));
+    let mut answer: Value = serde_json::from_slice(&answer.body).expect("the API answers JSON");
+    assert_eq!(answer["status"], "success", "{expression}: {answer}");
+    let Value::Array(series) = answer["data"]["result"].take() else { panic!("{expression}: no vector") };
+    series
+        .into_iter()
+        .map(|mut series| {
+            let value = series["value"][1].as_str().and_then(|value| value.parse().ok()).expect("a number");
+            (series["metric"].take(), value)
+        })
+        .collect()
 }
 
 /// Alertmanager, alone.

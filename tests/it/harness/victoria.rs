@@ -1,12 +1,12 @@
 //! VictoriaMetrics and its vmalert, which evaluates the same rules in its own way.
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::Server;
+use super::servers::{free_port, query};
 use super::{PATIENCE, eventually, http};
 
 /// VictoriaMetrics, which scrapes and stores.
@@ -19,10 +19,25 @@ pub struct VictoriaMetrics {
 impl VictoriaMetrics {
     /// Scrapes as the configuration `scrape` (YAML of Prometheus) says.
     pub fn start(scrape: &str) -> Self {
+        Self::start_at(None, scrape)
+    }
+
+    /// Scrapes nothing, at any port.
+    pub fn receiver() -> Self {
+        Self::start_at(None, "scrape_configs: []\n")
+    }
+
+    /// Scrapes nothing, at this port.
+    pub fn receiver_at(port: u16) -> Self {
+        Self::start_at(Some(port), "scrape_configs: []\n")
+    }
+
+    fn start_at(port: Option<u16>, scrape: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("scrape.yml");
         std::fs::write(&file, scrape).unwrap();
-        let (server, url) = start_on_free_port(
+        let (server, url) = start_on(
+            port,
             "victoria-metrics",
             &[
                 format!("-storageDataPath={}", directory.path().join("data").display()),
@@ -39,6 +54,14 @@ impl VictoriaMetrics {
     pub fn url(&self) -> &str {
         &self.url
     }
+
+    /// The result of an instant query, of all that was taken so far: each series' labels and value.
+    pub fn query(&self, expression: &str) -> Vec<(Value, f64)> {
+        http::get(&format!("{}/internal/force_flush", self.url));
+        // It rounds down the time of a query that names none.
+        let soon = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 1;
+        query(&self.url, expression, &format!("&nocache=1&time={soon}"))
+    }
 }
 
 /// vmalert, which tells nobody.
@@ -51,7 +74,8 @@ impl Vmalert {
     /// Evaluates the rules of the file every second.
     pub fn start(rules: &Path, database: &VictoriaMetrics) -> Self {
         let database = database.url();
-        let (server, url) = start_on_free_port(
+        let (server, url) = start_on(
+            None,
             "vmalert",
             &[
                 format!("-rule={}", rules.display()),
@@ -76,11 +100,11 @@ impl Vmalert {
     }
 }
 
-/// The server and its URL. It cannot be told to take any port and say which: one that was free a moment ago, until that
+/// The server and its URL, at this port or at any. It cannot be told to take any port and say which: one that was free a moment ago, until that
 /// works.
-fn start_on_free_port(name: &str, arguments: &[String]) -> (Server, String) {
+fn start_on(port: Option<u16>, name: &str, arguments: &[String]) -> (Server, String) {
     eventually(PATIENCE, &format!("{name} on a free port"), || {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port.unwrap_or_else(free_port);
         let mut arguments = arguments.to_vec();
         arguments.push(format!("-httpListenAddr=127.0.0.1:{port}"));
         let mut server = Server::start(name, "victoria-metrics", &arguments);
