@@ -135,7 +135,8 @@ fn the_job_runs_where_no_process_can_be_started() {
         Ok(())
     });
     let end = finish(&mut command);
-    assert_eq!((end.code, end.stderr), (Some(9), String::new()));
+    let said = "jobmon: warning: no process for the job (see RLIMIT_NPROC, pids.max): it runs without jobmon, and is not recorded\n";
+    assert_eq!((end.code, end.stderr.as_str()), (Some(9), said));
 }
 
 #[test]

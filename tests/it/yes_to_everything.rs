@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use jobmon::sinks::pushgateway::Refusal;
+
 use crate::delivery_support::{Host, runs, value};
 use crate::harness::faults::{Behaviour, Faults};
 use crate::harness::process::Server;
@@ -88,8 +90,12 @@ fn a_gateway_that_only_takes_pushes_shows_itself_once() {
         200
     );
     host.run(&[&proxy.url()], "job", &["--max-duration", "1h"], &["true"]).any_stderr().run();
+    // Version 1.11 hangs up on what it refuses, and is asked at once; those before answer 400, which counts as well, and are
+    // asked before the next push.
+    assert_eq!(unreadable(), 3.0);
     gateway.send("DELETE", "/metrics/job/foreign", "");
     eventually(PATIENCE, "the foreign group to go", || (gateway.keys().len() == 2).then_some(()));
     host.run(&[&proxy.url()], "job", &[], &["true"]).any_stderr().run();
-    assert_eq!(unreadable(), 3.0);
+    let asked_before_the_next = f64::from(u8::from(gateway.refusal() != Refusal::HungUp));
+    assert_eq!(unreadable(), 3.0 + asked_before_the_next);
 }
