@@ -175,7 +175,7 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// What is known of the run: the result it left behind, or [`Outcome::Lost`].
+    /// What is known of the run: the result it left behind, or [`crate::record::Outcome::Lost`].
     ///
     /// A lost run has exit code 255, no resource use, and ended when it was last known to be alive: at its last
     /// [`Entry::heartbeat`], else when it started. Its duration is the time between, at least zero.
