@@ -336,11 +336,13 @@ fn a_run_whose_jobmon_was_killed() {
     let runs = sandbox.state().join("runs");
     let written = |entry: std::fs::DirEntry| entry.metadata().is_ok_and(|file| file.len() > 0).then_some(());
     eventually(PATIENCE, "the journal file", || std::fs::read_dir(&runs).ok()?.flatten().find_map(written));
+    // As a power cut would: the reporter may not tell of it.
+    let others: Vec<i32> = sandbox.processes().into_iter().filter(|pid| *pid != job.pid()).collect();
+    // SAFETY: a plain system call on a process of this sandbox.
+    let send_others = |signal| others.iter().for_each(|pid| _ = unsafe { libc::kill(*pid, signal) });
+    send_others(libc::SIGSTOP);
     job.send(libc::SIGKILL);
-    for pid in sandbox.processes().into_iter().filter(|pid| *pid != job.pid()) {
-        // SAFETY: a plain system call on a process of this sandbox.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-    }
+    send_others(libc::SIGKILL);
     assert_eq!(job.wait().ending, Ending::Signal(libc::SIGKILL));
     check(&sandbox, &["-g", &url], &[("registry", "journal", "warning", "1 run is not in the history yet")]);
     fix(&sandbox, &["-g", &url], &["counted 1", "nothing is owed"], &[]);
