@@ -151,10 +151,11 @@ pub struct Push {
     pub body: Vec<u8>,
 }
 
-/// Calls `act` with the URL of a listener that answers as an empty gateway would, and returns the last push that `act` made.
+/// Calls `act` with the URL of a proxy of an empty gateway, and returns the last push that `act` made.
 pub fn record(act: impl FnOnce(&str) -> Result<(), String>) -> Result<Push, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("listen: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let gateway = Gateway::start()?;
     let recorder = thread::spawn(move || {
         let mut last = None;
         for stream in listener.incoming() {
@@ -166,16 +167,14 @@ pub fn record(act: impl FnOnce(&str) -> Result<(), String>) -> Result<Push, Stri
                 if method == "END" {
                     return last;
                 }
-                let empty = if method == "GET" && path.ends_with("/api/v1/metrics") {
-                    r#"{"status":"success","data":[]}"#
-                } else {
-                    ""
-                };
+                let Ok(answer) = gateway.request(method, path, &body) else { break };
                 if method == "PUT" || method == "POST" {
                     last = Some(Push { method: method.to_owned(), path: path.to_owned(), body });
                 }
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{empty}", empty.len());
-                if stream.write_all(answer.as_bytes()).is_err() {
+                let Answer { status, body } = answer;
+                let mut answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+                answer.extend_from_slice(&body);
+                if stream.write_all(&answer).is_err() {
                     break;
                 }
             }
