@@ -7,6 +7,7 @@ use super::send::{Failure, badly_set, failure_of};
 use crate::config::{self, Config, Connection, Header, RemoteWrite, Secret, SecretSource};
 use crate::grouping::GroupingKey;
 use crate::registry::Settings;
+use crate::sinks::http::HttpClient;
 use crate::sinks::pushgateway::{Client, ClientCertificate, Credentials, Endpoint, GroupLookup, Tls};
 use crate::sinks::textfile::TextfileDir;
 use crate::sinks::{Sink, SinkClient, remote_write};
@@ -67,19 +68,20 @@ impl Clients {
 
     /// With what a gateway is spoken to, as the registry tells settings apart; the same for all sinks that are not spoken to.
     pub fn settings(&mut self, sink: &Sink) -> Settings {
-        Settings(match sink {
-            Sink::Pushgateway(url) => self.gateway(url).map_or(0, Client::settings),
-            Sink::RemoteWrite(url) => self.receiver(url).map_or(0, remote_write::Client::settings),
-            Sink::Textfile(_) => 0,
-        })
+        Settings(self.http(sink).map_or(0, HttpClient::settings))
     }
 
     /// Whether a proxy stands between this host and the sink.
     pub fn is_proxied(&mut self, sink: &Sink) -> bool {
+        self.http(sink).is_some_and(HttpClient::is_proxied)
+    }
+
+    /// What the sink is spoken to with, if it is one and its setup is right.
+    fn http(&mut self, sink: &Sink) -> Option<&HttpClient> {
         match sink {
-            Sink::Pushgateway(url) => self.gateway(url).is_ok_and(Client::is_proxied),
-            Sink::RemoteWrite(url) => self.receiver(url).is_ok_and(remote_write::Client::is_proxied),
-            Sink::Textfile(_) => false,
+            Sink::Pushgateway(url) => self.gateway(url).ok().map(Client::http),
+            Sink::RemoteWrite(url) => self.receiver(url).ok().map(remote_write::Client::http),
+            Sink::Textfile(_) => None,
         }
     }
 

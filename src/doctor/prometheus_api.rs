@@ -1,7 +1,7 @@
 //! What a Prometheus server knows: a small client that only reads.
 //!
 //! It follows Prometheus' manual, "HTTP API", as far as version 2.42 has it. Connections, credentials, certificates and the
-//! reasons of failed connections are those of [`crate::sinks::pushgateway`]. What the answers mean for the chain is
+//! reasons of failed connections are those of [`crate::sinks::http`]. What the answers mean for the chain is
 //! decided in [`super::checks`].
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 
 use crate::config;
 use crate::metrics::Exposition;
-use crate::sinks::pushgateway::{self, Client, Outage, Readiness, SetupError, Tls};
+use crate::sinks::http::{Endpoint, HttpClient, Outage, Readiness, SetupError, Tls, reply};
 
 /// One Prometheus server and the connections to it.
-pub struct PrometheusClient(Client);
+pub struct PrometheusClient(HttpClient);
 
 /// Why a question has no answer: a clause without the server's URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 impl PrometheusClient {
     /// A client of the server at `address`, whose credentials, if there are any, are used. Connects to nothing.
     pub fn new(address: config::Gateway, tls: Tls) -> Result<Self, SetupError> {
-        Client::new(&pushgateway::Endpoint { tls, ..pushgateway::Endpoint::new(address) }).map(Self)
+        HttpClient::new(&Endpoint { tls, ..Endpoint::new(address) }).map(Self)
     }
 
     /// Whether somebody answers, and what time it is there.
@@ -251,7 +251,7 @@ fn read_envelope<T: DeserializeOwned>(status: u16, body: &[u8]) -> Option<Result
         return Some(Err(QueryError::Unauthorised(status)));
     }
     if let Ok(complaint) = serde_json::from_slice::<Complaint>(body) {
-        let words = pushgateway::answer::quote(complaint.error.as_bytes());
+        let words = reply::quote(complaint.error.as_bytes());
         return Some(Err(QueryError::Refused(format!("{status}, {words}"))));
     }
     let envelope: Envelope<T> = serde_json::from_slice(body).ok()?;

@@ -2,7 +2,7 @@
 //!
 //! What an answer means is the sink's to judge; that there was none is explained here.
 //!
-//! - [`url`]: paths below the address; [`tls`]: certificates, loaded when needed.
+//! - [`reply`]: the parts of an answer; [`url`]: paths below the address; [`tls`]: certificates, loaded when needed.
 //! - [`failure`]: what no answer means; [`body`]: whether a request may have left this machine.
 //!
 //! No text that comes from here holds a secret or the server's URL: whoever shows it names the server himself.
@@ -21,17 +21,19 @@ use reqwest::header::{
     RETRY_AFTER,
 };
 
-use super::pushgateway::answer::{self, Outage, Remedy, Reply, describe_body, http_date, retry_after};
 use crate::config::{self, Secret};
 use crate::grouping::stable_hash;
 
 mod body;
 mod failure;
+pub mod reply;
 pub mod tls;
 mod url;
 
 use body::TrackedBody;
 use failure::{Circumstances, outage_of, timed_out};
+pub use reply::{Outage, Remedy};
+use reply::{Reply, describe_body, http_date, quote, retry_after};
 pub use tls::{ClientCertificate, Tls};
 
 /// Everything that is configured about one server.
@@ -76,6 +78,17 @@ pub struct Fetched {
     pub described: String,
 }
 
+/// `GET /-/ready`, by whoever answered it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// The HTTP status. 500 from a Pushgateway: so many pushes wait that it takes no more.
+    pub status: u16,
+    /// What the server's clock says, to the second.
+    pub date: Option<SystemTime>,
+    /// What it said, one line.
+    pub words: String,
+}
+
 /// One server and the connections to it.
 pub struct HttpClient {
     pub(super) base: reqwest::Url,
@@ -94,7 +107,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// word and a request on it would hang; long enough for the requests of one command.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of an answer's body is judged.
-const MAX_REPLY: usize = 256 * 1024;
+pub(super) const MAX_REPLY: usize = 256 * 1024;
 
 impl Endpoint {
     /// A server that needs nothing but its address.
@@ -171,14 +184,12 @@ impl HttpClient {
             Ok((reqwest::RequestBuilder::from_parts(self.http.clone(), request), None))
         };
         let mut answer = self.send(make, deadline).await.map_err(|loss| loss.outage)?;
-        let (status, content_type) = (answer.status(), answer.header(CONTENT_TYPE).to_ascii_lowercase());
-        let (body, cut) = answer.collect_up_to(most).await;
+        let (received, cut) = answer.receive(most).await;
         if let Some(outage) = cut {
             return Err(outage);
         }
-        let reply = Reply { status, content_type: &content_type, location: "", retry_after: None, body: &body };
-        let described = describe_body(&reply);
-        Ok(Fetched { status, body, described })
+        let described = received.described();
+        Ok(Fetched { status: received.status, body: received.body, described })
     }
 
     /// Sends one writing request with these headers and receives its answer.
@@ -200,12 +211,20 @@ impl HttpClient {
             Ok((request.body(reqwest::Body::wrap(body)), Some(taken)))
         };
         let mut answer = self.send(make, deadline).await?;
-        let (received, cut) = answer.receive().await;
+        let (received, cut) = answer.receive(MAX_REPLY).await;
         // A refusal that breaks off is a refusal all the same; half a success is none.
         match cut.filter(|_| received.status < 300) {
             Some(outage) => Err(Loss::without_answer(outage)),
             None => Ok(received),
         }
+    }
+
+    /// `GET /-/ready`, by whoever answers it: whether somebody does, with which status, and what time it is there.
+    pub async fn readiness(&self, deadline: Instant) -> Result<Readiness, Outage> {
+        let mut answer = self.get("/-/ready", deadline).await?;
+        let date = answer.date();
+        let (received, _) = answer.receive(MAX_REPLY).await;
+        Ok(Readiness { status: received.status, date, words: received.described() })
     }
 
     pub(super) async fn get(&self, path: &str, deadline: Instant) -> Result<Incoming<'_>, Outage> {
@@ -220,12 +239,8 @@ impl HttpClient {
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder, Outage> {
-        let url = url::join(&self.base, path).ok_or_else(|| Outage {
-            reason: format!("no URL for {}: check the URL", answer::quote(path.as_bytes())),
-            perhaps_applied: false,
-            remedy: Remedy::Setting,
-            retry_after: None,
-        })?;
+        let no_url = || Outage::setting(format!("no URL for {}: check the URL", quote(path.as_bytes())));
+        let url = url::join(&self.base, path).ok_or_else(no_url)?;
         Ok(self.http.request(method, url))
     }
 
@@ -333,22 +348,16 @@ impl Incoming<'_> {
         let circumstances = Circumstances { url: &self.client.base, sent, proxied: self.client.proxied };
         match tokio::time::timeout_at(self.deadline.into(), self.response.chunk()).await {
             Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(Outage {
-                reason: format!("the answer was cut: {}", outage_of(&error, &circumstances).reason),
-                perhaps_applied: self.writes,
-                remedy: Remedy::Time,
-                retry_after: None,
-            }),
+            Ok(Err(error)) => {
+                let reason = format!("the answer was cut: {}", outage_of(&error, &circumstances).reason);
+                Err(Outage { perhaps_applied: self.writes, ..Outage::time(reason) })
+            }
             Err(_) => Err(timed_out(self.begun.elapsed(), &circumstances)),
         }
     }
 
-    /// The body, secrets taken out, as far as it came, and why no further; more than [`MAX_REPLY`] is not read.
-    pub(super) async fn collect(&mut self) -> (Vec<u8>, Option<Outage>) {
-        self.collect_up_to(MAX_REPLY).await
-    }
-
-    pub(super) async fn collect_up_to(&mut self, most: usize) -> (Vec<u8>, Option<Outage>) {
+    /// The body, secrets taken out, as far as it came, and why no further; more than `most` is not read.
+    async fn collect(&mut self, most: usize) -> (Vec<u8>, Option<Outage>) {
         let mut body = Vec::new();
         let mut cut = None;
         while body.len() < most {
@@ -364,11 +373,11 @@ impl Incoming<'_> {
         (self.client.redact(body), cut)
     }
 
-    /// All that counts of the answer, and why no more of it came.
-    pub(super) async fn receive(&mut self) -> (Received, Option<Outage>) {
+    /// All that counts of the answer, and why no more of it came; more than `most` of its body is not read.
+    pub(super) async fn receive(&mut self, most: usize) -> (Received, Option<Outage>) {
         let (status, content_type) = (self.status(), self.header(CONTENT_TYPE).to_ascii_lowercase());
         let (location, retry) = (self.header(LOCATION), self.header(RETRY_AFTER));
-        let (body, cut) = self.collect().await;
+        let (body, cut) = self.collect(most).await;
         let received = Received {
             status,
             content_type,
@@ -410,6 +419,11 @@ impl Received {
             retry_after: self.retry_after,
             body: &self.body,
         }
+    }
+
+    /// What the body is, for people.
+    pub fn described(&self) -> String {
+        describe_body(&self.reply())
     }
 }
 

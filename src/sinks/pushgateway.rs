@@ -21,7 +21,7 @@ use flate2::write::GzDecoder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 
-use super::http::{Fetched, HttpClient, Incoming, Loss, Received};
+use super::http::{HttpClient, Incoming, Loss, MAX_REPLY, Received};
 use super::{Content, Write};
 use crate::grouping::GroupingKey;
 use crate::metrics::Sample;
@@ -32,14 +32,14 @@ pub mod groups;
 pub mod path;
 mod scrape;
 
-pub use super::http::{ClientCertificate, Credentials, Endpoint, SetupError, Tls};
-pub use answer::{Answer, Method, Outage, Poison, Refusal, Rejection, Remedy};
+pub use super::http::{ClientCertificate, Credentials, Endpoint, Outage, Readiness, Remedy, SetupError, Tls};
+pub use answer::{Answer, Method, Poison, Refusal, Rejection};
 pub use complaint::{Complaint, ComplaintKind};
 pub use groups::{ListedGroup, ListedSample};
 pub use path::RawKey;
 pub use scrape::GroupLookup;
 
-use answer::{Question, Reply, TypeCheck, classify, describe_body, family_names, poison_of_scrape};
+use answer::{Question, TypeCheck, classify, family_names, poison_of_scrape};
 
 /// Why a gateway could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,17 +62,6 @@ pub struct GatewayStatus {
     pub flags: BTreeMap<String, String>,
 }
 
-/// `GET /-/ready`, by whoever answered it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
-    /// The HTTP status. 500 from a Pushgateway: so many pushes wait that it takes no more.
-    pub status: u16,
-    /// What the server's clock says, to the second.
-    pub date: Option<SystemTime>,
-    /// What it said, one line.
-    pub words: String,
-}
-
 /// One gateway.
 #[derive(Debug)]
 pub struct Client {
@@ -92,15 +81,9 @@ impl Client {
         Ok(Self { http: HttpClient::new(gateway)? })
     }
 
-    /// A few bits of what this client shows to the gateway and goes through: another client of the same gateway with other bits
-    /// may be answered differently.
-    pub fn settings(&self) -> u16 {
-        self.http.settings()
-    }
-
-    /// Whether the environment names a proxy on the way, so that no answer may be the proxy's fault.
-    pub fn is_proxied(&self) -> bool {
-        self.http.is_proxied()
+    /// What it is spoken to with.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
     }
 
     /// Has it shown that it is a Pushgateway: by its status, or, where nobody may read that, by refusing for the group `key`
@@ -125,12 +108,8 @@ impl Client {
             // No trace is kept of it, so it is not carried out late either.
             Err(loss) => return Err(Outage { perhaps_applied: false, ..loss.outage }),
         };
-        let not_one = |what: String| Outage {
-            reason: format!("{what}: not a Pushgateway, check the URL{}", self.http.stranger()),
-            perhaps_applied: false,
-            remedy: Remedy::Setting,
-            retry_after: None,
-        };
+        let stranger = self.http.stranger();
+        let not_one = |what: String| Outage::setting(format!("{what}: not a Pushgateway, check the URL{stranger}"));
         let question = Question { method: Method::Post, key, families: &BTreeSet::new() };
         match classify(&question, &received.reply()) {
             Answer::Rejected(_) if answer::is_parsers_refusal(&received.body) => Ok(()),
@@ -288,7 +267,7 @@ impl Client {
         match list.and_then(|()| reader.finish()) {
             Ok(()) => Ok(date),
             Err(groups::ListError::Cut) => Err(ReadError::time("the list of groups was cut".to_owned())),
-            Err(groups::ListError::Foreign) => Err(foreign(&answer, reader.frame())),
+            Err(groups::ListError::Foreign) => Err(foreign(&answer.received(reader.frame()))),
         }
     }
 
@@ -299,38 +278,16 @@ impl Client {
         if answer.status() != 200 {
             return Err(failure(&mut answer).await);
         }
-        let (body, cut) = answer.collect().await;
+        let (received, cut) = answer.receive(MAX_REPLY).await;
         if let Some(outage) = cut {
             return Err(ReadError::Unavailable(outage));
         }
-        read_status(&body).ok_or_else(|| foreign(&answer, &body))
+        read_status(&received.body).ok_or_else(|| foreign(&received))
     }
 
-    /// Whether somebody answers, with which status, and what time it is there. Says nothing about whether pushes are
-    /// taken: that is [`check_scrape`](Self::check_scrape).
+    /// [`HttpClient::readiness`]. Says nothing about whether pushes are taken: that is [`check_scrape`](Self::check_scrape).
     pub async fn readiness(&self, deadline: Instant) -> Result<Readiness, Outage> {
-        let mut answer = self.http.get("/-/ready", deadline).await?;
-        let (status, date, content_type) = (answer.status(), answer.date(), answer.header(CONTENT_TYPE));
-        let (body, _) = answer.collect().await;
-        let reply = Reply {
-            status,
-            content_type: &content_type.to_ascii_lowercase(),
-            location: "",
-            retry_after: None,
-            body: &body,
-        };
-        Ok(Readiness { status, date, words: describe_body(&reply) })
-    }
-
-    /// [`HttpClient::fetch`], of whatever server this is.
-    pub async fn fetch(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        most: usize,
-        deadline: Instant,
-    ) -> Result<Fetched, Outage> {
-        self.http.fetch(path, query, most, deadline).await
+        self.http.readiness(deadline).await
     }
 
     /// Scrapes the gateway once and throws the metrics away: the only sure sign that it takes pushes, since `/-/healthy`
@@ -448,7 +405,7 @@ impl Client {
 
 /// What an answer to a reading request means that is not 200.
 async fn failure(answer: &mut Incoming<'_>) -> ReadError {
-    let (received, _) = answer.receive().await;
+    let (received, _) = answer.receive(MAX_REPLY).await;
     if let Some(poison) = poison_of_scrape(&received.reply()) {
         return ReadError::Poisoned(poison);
     }
@@ -466,10 +423,9 @@ async fn failure(answer: &mut Incoming<'_>) -> ReadError {
     }
 }
 
-/// The error for a 200 that is not what a Pushgateway answers, `body` its beginning.
-fn foreign(answer: &Incoming<'_>, body: &[u8]) -> ReadError {
-    let received = answer.received(body);
-    let what = describe_body(&received.reply());
+/// The error for a 200 that is not what a Pushgateway answers.
+fn foreign(received: &Received) -> ReadError {
+    let what = received.described();
     ReadError::setting(format!("{} with {what}: not a Pushgateway, check the URL", received.status))
 }
 
@@ -510,11 +466,11 @@ fn read_status(body: &[u8]) -> Option<GatewayStatus> {
 
 impl ReadError {
     fn setting(reason: String) -> Self {
-        Self::Unavailable(Outage { reason, perhaps_applied: false, remedy: Remedy::Setting, retry_after: None })
+        Self::Unavailable(Outage::setting(reason))
     }
 
     fn time(reason: String) -> Self {
-        Self::Unavailable(Outage { reason, perhaps_applied: false, remedy: Remedy::Time, retry_after: None })
+        Self::Unavailable(Outage::time(reason))
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 
-use super::http::{Endpoint, HttpClient, SetupError};
-use super::pushgateway::{Answer, GroupLookup, Outage, ReadError, Remedy};
+use super::http::{Endpoint, HttpClient, Outage, SetupError};
+use super::pushgateway::{Answer, GroupLookup, ReadError};
 use super::{Content, Remains};
 use crate::grouping::GroupingKey;
 use crate::metrics::{Sample, Timestamp};
@@ -45,14 +45,9 @@ impl Client {
         Ok(Self { http: HttpClient::new(receiver)?, clock: OnceLock::new(), query })
     }
 
-    /// As [`HttpClient::settings`].
-    pub fn settings(&self) -> u16 {
-        self.http.settings()
-    }
-
-    /// As [`HttpClient::is_proxied`].
-    pub fn is_proxied(&self) -> bool {
-        self.http.is_proxied()
+    /// What it is spoken to with.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
     }
 
     /// What the database has of the group.
@@ -66,12 +61,7 @@ impl Client {
     }
 
     fn query(&self) -> Result<&QueryClient, Outage> {
-        self.query.as_ref().ok_or_else(|| Outage {
-            reason: "no query-url is known of this receiver of remote write".to_owned(),
-            perhaps_applied: false,
-            remedy: Remedy::Setting,
-            retry_after: None,
-        })
+        self.query.as_ref().ok_or_else(|| Outage::setting("no query-url is known of this receiver of remote write"))
     }
 
     /// Writes a state: a sample of each series at the time of the state, and the end of those that it lacks.
@@ -99,16 +89,11 @@ impl Client {
         if ahead <= FARTHEST_AHEAD {
             return Ok(());
         }
-        Err(Outage {
-            reason: format!(
-                "nothing is sent while this machine's clock is {} ahead of the server's: samples from the future can make a \
-                 database refuse all others; set the clock",
-                age_text(ahead)
-            ),
-            perhaps_applied: false,
-            remedy: Remedy::Setting,
-            retry_after: None,
-        })
+        Err(Outage::setting(format!(
+            "nothing is sent while this machine's clock is {} ahead of the server's: samples from the future can make a \
+             database refuse all others; set the clock",
+            age_text(ahead)
+        )))
     }
 
     async fn send(&self, message: Vec<u8>, stamp: Timestamp, deadline: Instant) -> Answer {

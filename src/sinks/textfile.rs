@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Content;
-use super::pushgateway::{Answer, GroupLookup, Outage, Refusal, Rejection, Remedy};
+use super::pushgateway::{Answer, GroupLookup, Outage, Refusal, Rejection};
 use crate::grouping::GroupingKey;
 use crate::metrics::{Exposition, Sample};
 use crate::regular_file::read_start;
@@ -173,12 +173,7 @@ impl TextfileDir {
 
 /// A failure that a person has to fix.
 fn badly_set(error: &io::Error) -> Answer {
-    Answer::Unavailable(Outage {
-        reason: error.to_string(),
-        perhaps_applied: false,
-        remedy: Remedy::Setting,
-        retry_after: None,
-    })
+    Answer::Unavailable(Outage::setting(error.to_string()))
 }
 
 /// Name and labels of the first sample, which every group has.

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use crate::doctor::Severity::{Broken, Warning};
     use crate::grouping::LabelValue;
-    use crate::sinks::pushgateway::{Complaint, Poison, Remedy};
+    use crate::sinks::pushgateway::{Complaint, Poison};
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
@@ -328,7 +328,7 @@ mod tests {
     }
 
     fn outage(reason: &str) -> Outage {
-        Outage { reason: reason.into(), perhaps_applied: false, remedy: Remedy::Setting, retry_after: None }
+        Outage::setting(reason)
     }
 
     #[track_caller]

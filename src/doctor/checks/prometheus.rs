@@ -377,7 +377,6 @@ mod tests {
     use super::*;
     use crate::doctor::Severity::{self, Broken, Warning};
     use crate::grouping::{LabelName, LabelValue};
-    use crate::sinks::pushgateway::Remedy;
 
     const CONFIG: &str = "global:\n  scrape_interval: 1m\nscrape_configs:\n\
         - job_name: pushgateway\n  honor_labels: true\n  honor_timestamps: true\n\
@@ -446,12 +445,7 @@ mod tests {
     #[test]
     fn the_way_to_prometheus_has_its_causes() {
         check(|_| {}, &[]);
-        let outage = Outage {
-            reason: "connection refused".into(),
-            perhaps_applied: false,
-            remedy: Remedy::Time,
-            retry_after: None,
-        };
+        let outage = Outage::time("connection refused");
         check(|it| it.readiness = Err(outage), &[("reachable", Broken, "connection refused")]);
         let late = |it: &mut ObservedPrometheus| it.readiness.as_mut().unwrap().1 = at(60);
         check(late, &[("clock", Warning, "1m00s behind")]);

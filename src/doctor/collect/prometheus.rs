@@ -9,7 +9,7 @@ use crate::delivery::Clients;
 use crate::doctor::checks::prometheus::{ObservedAlertmanager, ObservedPrometheus, SeriesLabels};
 use crate::doctor::prometheus_api::{PrometheusClient, QueryError};
 use crate::doctor::{Area, Finding, OwnGroup, Place};
-use crate::sinks::pushgateway::{Client, Endpoint};
+use crate::sinks::http::{Endpoint, HttpClient};
 
 /// How long an answer may take that grows with the site.
 const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ async fn knock(clients: &Clients, url: &str) -> (String, Result<(), String>) {
     };
     let shown = address.url().to_owned();
     let gateway = Endpoint { tls: clients.tls(), ..Endpoint::new(address) };
-    let answers = match Client::new(&gateway) {
+    let answers = match HttpClient::new(&gateway) {
         Err(error) => Err(error.to_string()),
         Ok(client) => match client.readiness(Instant::now() + SMALL_ANSWER_TIMEOUT).await {
             Ok(readiness) if matches!(readiness.status, 200 | 401 | 403) => Ok(()),

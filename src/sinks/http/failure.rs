@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use rustls::{AlertDescription, CertificateError};
 
-use crate::sinks::pushgateway::answer::{Outage, Remedy, quote};
+use super::reply::{Outage, Remedy, quote};
 
 /// What is known about the request besides its error.
 pub struct Circumstances<'a> {

@@ -1,16 +1,14 @@
 //! What an answer means: the one place where status codes and error texts are judged.
 //!
 //! The judgement is pure ([`classify`]); what it is judged from is read in [`super`] and, where there was no answer at
-//! all, in [`super::failure`]. What happens next (keep owing, fail over, delete a ghost) is delivery's to decide.
+//! all, in [`crate::sinks::http`]. What happens next (keep owing, fail over, delete a ghost) is delivery's to decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::{Duration, SystemTime};
-
-use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::complaint::{self, Complaint, ComplaintKind};
 use super::path::RawKey;
+use crate::sinks::http::reply::{Outage, Reply, cut, describe_body, is_html, quote};
 
 /// What became of one request that writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,30 +50,6 @@ pub enum Refusal {
     /// Without an answer: the gateway read it, noted the refusal in the group and closed the connection, as Pushgateway
     /// 1.11.0 does with every inconsistent push (prometheus/pushgateway#766).
     HungUp,
-}
-
-/// A failure that may pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outage {
-    /// What happened, one line without the gateway's URL, with the next step where there is one.
-    pub reason: String,
-    /// Whether the gateway may have done what was asked of it although no answer says so.
-    pub perhaps_applied: bool,
-    /// What has to happen before another attempt has a chance.
-    pub remedy: Remedy,
-    /// How long the server asks for no further request (`Retry-After`).
-    pub retry_after: Option<Duration>,
-}
-
-/// What has to happen before another attempt has a chance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Time passes: the gateway or the way to it is down or busy.
-    Time,
-    /// Somebody changes a setting (URL, password, certificate): worth a line where a person sees it.
-    Setting,
-    /// The group changes: the gateway takes those of others, and perhaps another state of this one.
-    State,
 }
 
 /// Why a gateway is disabled.
@@ -125,21 +99,6 @@ pub fn forbidden(method: &str) -> String {
     format!("403, {method} is not allowed: check what these credentials and the proxy allow")
 }
 
-/// The parts of an answer that count.
-#[derive(Clone, Copy, Debug)]
-pub struct Reply<'a> {
-    /// The HTTP status.
-    pub status: u16,
-    /// Content type, lower case, empty if there is none.
-    pub content_type: &'a str,
-    /// `Location`, empty if there is none.
-    pub location: &'a str,
-    /// `Retry-After` as a duration.
-    pub retry_after: Option<Duration>,
-    /// The body, or its first part if it is long or was cut (a success that was cut is not for this function).
-    pub body: &'a [u8],
-}
-
 /// The start of every 400 that comes from the consistency check.
 const INCONSISTENT: &[u8] = b"pushed metrics are invalid or inconsistent with existing metrics: ";
 
@@ -152,7 +111,8 @@ pub fn classify(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
         body if body.is_empty() => what.to_owned(),
         body => format!("{what}: {body}"),
     };
-    let setting = |reason: String| outage(reason, Remedy::Setting, false);
+    let setting = |reason: String| Answer::Unavailable(Outage::setting(reason));
+    let later = |reason: String| Outage { retry_after: reply.retry_after, ..Outage::time(reason) };
     match reply.status {
         200..=299 => success(question, reply),
         301 | 302 | 303 | 307 | 308 => setting(redirection(reply)),
@@ -162,38 +122,19 @@ pub fn classify(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
         404 => setting(said("404, no Pushgateway under this URL: check its path")),
         405 => setting(said("405, no Pushgateway under this URL, or one that only lets itself be read")),
         407 => setting(said("407, the proxy wants credentials: put them into the proxy's URL")),
-        408 | 425 => Answer::Unavailable(Outage {
-            reason: said(&reply.status.to_string()),
-            perhaps_applied: false,
-            remedy: Remedy::Time,
-            retry_after: reply.retry_after,
-        }),
-        429 => Answer::Unavailable(Outage {
-            reason: said("429, too many requests"),
-            perhaps_applied: false,
-            remedy: Remedy::Time,
-            retry_after: reply.retry_after,
-        }),
+        408 | 425 => Answer::Unavailable(later(said(&reply.status.to_string()))),
+        429 => Answer::Unavailable(later(said("429, too many requests"))),
         status @ 400..=499 => Answer::Rejected(Rejection { refusal: Refusal::Status(status), body: quote_body(reply) }),
-        status => Answer::Unavailable(Outage {
-            reason: said(&status.to_string()),
-            // A proxy answers 502 and 504 after it passed the request on, and the request may still be queued.
-            perhaps_applied: status != 503,
-            remedy: Remedy::Time,
-            retry_after: reply.retry_after,
-        }),
+        // A proxy answers 502 and 504 after it passed the request on, and the request may still be queued.
+        status => Answer::Unavailable(Outage { perhaps_applied: status != 503, ..later(said(&status.to_string())) }),
     }
-}
-
-fn outage(reason: String, remedy: Remedy, perhaps_applied: bool) -> Answer {
-    Answer::Unavailable(Outage { reason, perhaps_applied, remedy, retry_after: None })
 }
 
 /// A Pushgateway's success has no body; anything that has one is something else that says 200 to everything.
 fn success(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
     if !reply.body.is_empty() {
         let reason = format!("{} with {}: not a Pushgateway, check the URL", reply.status, describe_body(reply));
-        return outage(reason, Remedy::Setting, false);
+        return Answer::Unavailable(Outage::setting(reason));
     }
     Answer::Delivered { checked: reply.status == 200 && question.method != Method::Delete }
 }
@@ -216,14 +157,14 @@ fn redirection(reply: &Reply<'_>) -> String {
 fn bad_request(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
     if speaks_tls_only(reply.body) {
         let reason = "the port speaks TLS: write https:// instead of http:// in the gateway's URL".to_owned();
-        return outage(reason, Remedy::Setting, false);
+        return Answer::Unavailable(Outage::setting(reason));
     }
     if let Some(reason) = client_certificate_trouble(reply.body) {
-        return outage(reason.to_owned(), Remedy::Setting, false);
+        return Answer::Unavailable(Outage::setting(reason.to_owned()));
     }
     if is_html(reply) {
         let reason = format!("400 with {}: not a Pushgateway's answer, check the URL", describe_body(reply));
-        return outage(reason, Remedy::Setting, false);
+        return Answer::Unavailable(Outage::setting(reason));
     }
     let rejected = || Answer::Rejected(Rejection { refusal: Refusal::Status(400), body: quote_body(reply) });
     if !reply.body.starts_with(INCONSISTENT) {
@@ -401,12 +342,6 @@ impl fmt::Display for Rejection {
     }
 }
 
-impl fmt::Display for Outage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
 impl fmt::Display for Poison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let blamed = self.blamed();
@@ -420,73 +355,9 @@ impl fmt::Display for Poison {
     }
 }
 
-/// The longest quotation of foreign text, in characters.
-const QUOTE_CHARS: usize = 300;
-
-/// Foreign text on one line: control characters and invalid UTF-8 escaped, white space around it dropped, at most about
-/// 300 characters.
-pub fn quote(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(QUOTE_CHARS * 8)]);
-    let mut quoted = String::new();
-    for (count, c) in text.trim().chars().enumerate() {
-        if count == QUOTE_CHARS {
-            quoted.push('…');
-            break;
-        }
-        // `escape_debug` also escapes quotes, which are harmless here; bidirectional marks are not.
-        match c {
-            '\'' | '"' | '\\' => quoted.push(c),
-            c => quoted.extend(c.escape_debug()),
-        }
-    }
-    quoted
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(QUOTE_CHARS).collect()
-}
-
 /// A body as a quotation, a page by what it is.
 fn quote_body(reply: &Reply<'_>) -> String {
     if is_html(reply) { describe_body(reply) } else { quote(reply.body) }
-}
-
-fn is_html(reply: &Reply<'_>) -> bool {
-    reply.content_type.starts_with("text/html") || reply.body.trim_ascii_start().starts_with(b"<")
-}
-
-/// "an HTML page \"Welcome\"", or what else the body is.
-pub fn describe_body(reply: &Reply<'_>) -> String {
-    if is_html(reply) {
-        let text = String::from_utf8_lossy(reply.body);
-        let lower = text.to_ascii_lowercase();
-        let title = lower.find("<title>").and_then(|start| {
-            let end = lower[start..].find("</title>")?;
-            Some(quote(&text.as_bytes()[start + 7..start + end]))
-        });
-        return match title.filter(|title| !title.is_empty()) {
-            Some(title) => format!("an HTML page \"{title}\""),
-            None => "an HTML page".to_owned(),
-        };
-    }
-    match quote(reply.body) {
-        body if body.is_empty() => "an empty body".to_owned(),
-        body => format!("\"{body}\""),
-    }
-}
-
-/// `Retry-After`: seconds, or a date.
-pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    match text.trim().parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => http_date(text).map(|date| date.duration_since(now).unwrap_or_default()),
-    }
-}
-
-/// A date as RFC 9110 prefers it: `Sun, 06 Nov 1994 08:49:37 GMT`, which RFC 2822 allows too.
-pub fn http_date(text: &str) -> Option<SystemTime> {
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    PARSER.parse_timestamp(text.trim()).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]
@@ -644,34 +515,6 @@ mod tests {
             scrape.chunks(size).for_each(|piece| check.feed(piece));
             assert_eq!(check.contradictions, ["metric rows is a gauge there and a counter here"], "{size}");
         }
-    }
-
-    #[test]
-    fn quotations_are_short_and_harmless() {
-        let check = |body: &[u8], expected: &str| assert_eq!(quote(body), expected);
-        check(b" plain \"text\"\n", "plain \"text\"");
-        check(b"a\r\nb\x1b[2J\xff", "a\\r\\nb\\u{1b}[2J\u{FFFD}");
-        check("a\u{202e}b ü".as_bytes(), "a\\u{202e}b ü");
-        assert_eq!(quote("ü".repeat(5000).as_bytes()), format!("{}…", "ü".repeat(300)));
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let then = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(then);
-        let check = |text: &str, expected: Option<u64>| {
-            assert_eq!(retry_after(text, now), expected.map(Duration::from_secs), "{text}");
-        };
-        check("120", Some(120));
-        check(" 0 ", Some(0));
-        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(0));
-        check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60));
-        check("Thu, 29 Feb 1996 00:00:00 GMT", Some(825_552_000 - then));
-        check("Thu, 01 Jan 1970 00:00:00 GMT", Some(0));
-        check("-5", None);
-        check("soon", None);
-        check("", None);
-        check("Sun, 06 Foo 1994 08:49:37 GMT", None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an answer of a receiver means: the one place where its status codes and texts are judged. Pure.
 
-use crate::sinks::pushgateway::answer::{Answer, Outage, Refusal, Rejection, Remedy, Reply, describe_body, quote};
+use crate::sinks::http::reply::{Outage, Remedy, Reply, describe_body, is_html, quote};
+use crate::sinks::pushgateway::answer::{Answer, Refusal, Rejection};
 
 /// What Prometheus, Mimir and Thanos say of a sample whose time is what they refuse.
 const UNTIMELY: [&str; 9] = [
@@ -21,11 +22,11 @@ const FUTURE: [&str; 2] = ["too far in the future", "too-far-in-future"];
 pub fn classify(reply: &Reply<'_>) -> Answer {
     let said = |what: &str| match quote(reply.body) {
         body if body.is_empty() => what.to_owned(),
-        _ if is_page(reply) => format!("{what}: {}", describe_body(reply)),
+        _ if is_html(reply) => format!("{what}: {}", describe_body(reply)),
         body => format!("{what}: {body}"),
     };
     let outage = |reason: String, remedy: Remedy| {
-        Answer::Unavailable(Outage { reason, perhaps_applied: false, remedy, retry_after: reply.retry_after })
+        Answer::Unavailable(Outage { retry_after: reply.retry_after, ..Outage::new(reason, remedy) })
     };
     let setting = |reason: String| outage(reason, Remedy::Setting);
     let status = reply.status;
@@ -43,7 +44,7 @@ pub fn classify(reply: &Reply<'_>) -> Answer {
         // Thanos answers 409 where others answer 400.
         400 if says(reply, &UNTIMELY) => Answer::Untimely(said("400")),
         409 => Answer::Untimely(said("409")),
-        400 if is_page(reply) => {
+        400 if is_html(reply) => {
             setting(format!("400 with {}: no receiver of remote write, check the URL", describe_body(reply)))
         }
         401 => setting(said("401, the server wants other credentials: check those of this [[remote-write]]")),
@@ -64,10 +65,6 @@ pub fn classify(reply: &Reply<'_>) -> Answer {
 fn says(reply: &Reply<'_>, words: &[&str]) -> bool {
     let body = String::from_utf8_lossy(reply.body).to_lowercase();
     words.iter().any(|word| body.contains(word))
-}
-
-fn is_page(reply: &Reply<'_>) -> bool {
-    reply.content_type.starts_with("text/html") || reply.body.trim_ascii_start().starts_with(b"<")
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::message::PUSH_TIME;
 use crate::grouping::GroupingKey;
 use crate::metrics::families::ScriptFamily;
 use crate::metrics::{Sample, label};
-use crate::sinks::http::{Endpoint, HttpClient, SetupError};
-use crate::sinks::pushgateway::{GroupLookup, Outage, Remedy};
+use crate::sinks::http::{Endpoint, HttpClient, Outage, SetupError};
+use crate::sinks::pushgateway::GroupLookup;
 
 /// How far back the past of a group is looked for: as far as the shipped rules remember.
 const MEMORY: &str = "32d";
@@ -41,12 +41,9 @@ impl QueryClient {
     /// The vector that the expression gives now.
     pub async fn instant(&self, expression: &str, deadline: Instant) -> Result<Vec<Found>, Outage> {
         let answer = self.http.fetch("/api/v1/query", &[("query", expression)], MAX_ANSWER, deadline).await?;
-        read(&answer.body).ok_or_else(|| Outage {
-            reason: format!("the query was answered with {} and {}", answer.status, answer.described),
-            perhaps_applied: false,
-            remedy: Remedy::Setting,
-            retry_after: None,
-        })
+        let foreign =
+            || Outage::setting(format!("the query was answered with {} and {}", answer.status, answer.described));
+        read(&answer.body).ok_or_else(foreign)
     }
 
     /// What the database has of exactly this group; one that has ended there is none.
