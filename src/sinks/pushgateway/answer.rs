@@ -105,7 +105,7 @@ const INCONSISTENT: &[u8] = b"pushed metrics are invalid or inconsistent with ex
 /// What `reply` to `question` means.
 ///
 /// An answer that asks for another URL, other credentials or another server altogether is an [`Outage`] with
-/// [`Remedy::Setting`] and not a [`Rejection`]: the state can be delivered once somebody has corrected the setting.
+/// [`Remedy::Setting`](crate::sinks::http::Remedy::Setting) and not a [`Rejection`]: the state can be delivered once somebody has corrected the setting.
 pub fn classify(question: &Question<'_>, reply: &Reply<'_>) -> Answer {
     let said = |what: &str| match quote_body(reply) {
         body if body.is_empty() => what.to_owned(),
