@@ -9,6 +9,7 @@ use crate::commands::print_bytes;
 use crate::commands::session::state_dir;
 use crate::config::Config;
 use crate::schedules::apply::{self, Backups, EditLock, Origin};
+use crate::text::count;
 
 /// What a command does to crontabs, in the words of what it prints.
 #[derive(Clone, Copy)]
@@ -64,8 +65,8 @@ pub fn finish(
 fn outlook(verb: Verb, changes: &[Change]) -> String {
     let jobs: Option<usize> = changes.iter().map(|change| change.jobs).sum();
     let what = jobs.map_or_else(
-        || counted(changes.len(), "crontab"),
-        |jobs| format!("{} in {}", counted(jobs, "job"), counted(changes.len(), "crontab")),
+        || count(changes.len(), "crontab"),
+        |jobs| format!("{} in {}", count(jobs, "job"), count(changes.len(), "crontab")),
     );
     format!("\n{what} would be {}. Nothing was changed: add --apply.\n", verb.done)
 }
@@ -83,7 +84,7 @@ fn carry_out(verb: Verb, changes: &[Change], code: ExitCode, config: &Config) ->
         });
         match changed {
             Ok(backup) => {
-                let what = jobs.map_or_else(String::new, |jobs| format!("{} ", counted(jobs, "job")));
+                let what = jobs.map_or_else(String::new, |jobs| format!("{} ", count(jobs, "job")));
                 let line = format!("{origin}: {what}{}; backup in {}\n", verb.done, backup.display());
                 code = print_bytes(line.as_bytes(), code);
             }
@@ -91,9 +92,4 @@ fn carry_out(verb: Verb, changes: &[Change], code: ExitCode, config: &Config) ->
         }
     }
     Ok(code)
-}
-
-/// `1 job`, `2 jobs`
-pub fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Error, Result, anyhow};
 
-use super::change::{self, Change, RESTORE, UNWRAP, Verb, WRAP, counted};
+use super::change::{self, Change, RESTORE, UNWRAP, Verb, WRAP};
 use super::fail;
 use super::sources::{self, Source, Sources};
 use super::{program, show, units};
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::schedules::apply::{self, Backup, Backups, Origin};
 use crate::schedules::plan::{self, Action, Plan, Selection, Style};
 use crate::schedules::{host, keep_lines};
-use crate::text::one_line;
+use crate::text::{count, one_line};
 
 /// Its lines say how many days may pass, not when; what such a job may be expected by is for its owner to say.
 const ANACRON: &str = "lines of anacron have no schedule to expect a job by: write \"jobmon run -n NAME --expect-every 1d --\" \
@@ -72,7 +72,7 @@ fn check(sources: &Sources, plans: &[Plan]) -> ExitCode {
     for (source, plan) in sources.read.iter().zip(plans) {
         let wrapped = plan.decisions.iter().filter(|decision| decision.action == Action::Unwrap).count();
         if wrapped > 0 {
-            text += &format!("{}: {}\n", source.origin, counted(wrapped, "wrapped job"));
+            text += &format!("{}: {}\n", source.origin, count(wrapped, "wrapped job"));
         }
     }
     sources.failures.iter().for_each(|failure| _ = fail(failure));
