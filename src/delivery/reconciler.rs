@@ -321,8 +321,7 @@ impl<'a> Reconciler<'a> {
         for (asked, home) in homes.iter().enumerate() {
             let until = fair_share(until, homes.len() - asked);
             if let Some(remembered) = self.ask_one(&group, &home.sink, until, deadline).await? {
-                let is_more = |known: &Memory| remembered.counts.total() > known.counts.total();
-                most = if most.as_ref().is_none_or(is_more) { Some(remembered) } else { most };
+                most = Some(Memory::newer(most, remembered));
             }
         }
         match most {

@@ -74,9 +74,7 @@ async fn with_the_past(
     for (asked, sink) in sinks.iter().enumerate() {
         let Ok(client) = clients.get(sink) else { continue };
         if let Ok(samples) = client.memory(key, fair_share(deadline, sinks.len() - asked)).await {
-            let memory = remembered(&samples);
-            let is_more = |known: &Memory| memory.counts.total() > known.counts.total();
-            most = if most.as_ref().is_none_or(is_more) { Some(memory) } else { most };
+            most = Some(Memory::newer(most, remembered(&samples)));
         }
     }
     let mut state = state.clone();

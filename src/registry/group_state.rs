@@ -60,6 +60,13 @@ pub struct Memory {
     pub consecutive_failures: u64,
 }
 
+impl Memory {
+    /// Of two memories of one group, the one with the most runs is the newest.
+    pub fn newer(known: Option<Self>, other: Self) -> Self {
+        known.filter(|known| known.counts.total() >= other.counts.total()).unwrap_or(other)
+    }
+}
+
 /// Whether the counts here are all there are, or a gateway may remember earlier ones.
 ///
 /// A registry that meets a group for the first time cannot tell a new job from a lost disk.
