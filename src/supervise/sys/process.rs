@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_int, c_long};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::time::boot_time;
@@ -319,6 +320,11 @@ pub fn process_file(pid: Pid, name: &str) -> CString {
 /// Whether `/proc` shows the processes of this process's namespace: after `unshare --pid` without `--mount-proc` the numbers
 /// there are those of strangers.
 pub fn has_proc() -> bool {
+    static HAS_PROC: OnceLock<bool> = OnceLock::new();
+    *HAS_PROC.get_or_init(look_for_proc)
+}
+
+fn look_for_proc() -> bool {
     let mut text = [0_u8; 16];
     // SAFETY: a valid path, and a buffer of the length given.
     let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), text.as_mut_ptr().cast(), text.len()) };
