@@ -28,6 +28,7 @@ mod run;
 mod selection;
 mod session;
 mod status;
+mod systemctl;
 
 /// The program: parses the command line and runs the command that it names.
 pub fn main() -> ExitCode {

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 
 use super::session::{DeliverySession, demand_name, report_deliveries, state_dir};
+use super::systemctl::Manager;
 use crate::cli::Flags;
 use crate::cli::record::RecordArgs;
 use crate::config::{self, Config, Purpose};
@@ -92,12 +93,9 @@ fn of_service(config: &Config, unit: Option<String>, cgroup: &str) -> Option<Fac
 }
 
 /// What its manager knows of the unit's times: the system's, which every user may ask, or the user's own.
-#[expect(clippy::disallowed_methods, reason = "systemctl is no job: it is waited for and leaves nothing behind")]
 fn ask_manager(unit: &str, cgroup: &str) -> Usage {
-    let scope = if service::is_of_user(cgroup) { "--user" } else { "--system" };
-    let output =
-        Command::new("systemctl").args([scope, "show", service::PROPERTIES, unit]).stdin(Stdio::null()).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let manager = if service::is_of_user(cgroup) { Manager::Own } else { Manager::System };
+    let text = manager.ask(&["show", service::PROPERTIES, unit]);
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     service::usage(&text, now)
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use nix::unistd::{Uid, User};
+
+use crate::commands::systemctl::Manager;
 
 /// A timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,15 +30,6 @@ pub struct Timer {
     pub command: String,
     /// What runs after it.
     pub after: String,
-}
-
-/// A manager of units.
-enum Manager {
-    System,
-    /// That of whoever asks.
-    Own,
-    /// That of another user, as root may ask it.
-    Of(User),
 }
 
 /// The active timers: for root of the system and of every user whose manager runs, else one's own; none where systemd does
@@ -70,11 +61,11 @@ fn users() -> Vec<User> {
 
 fn of_manager(manager: &Manager) -> Vec<Timer> {
     let properties = "--property=Id,Unit,TimersCalendar,TimersMonotonic,NextElapseUSecRealtime";
-    let timers = blocks(&show(manager, &["--timestamp=unix", "--state=active", properties, "*.timer"]));
+    let timers = blocks(&manager.ask(&["show", "--timestamp=unix", "--state=active", properties, "*.timer"]));
     let units: Vec<String> = timers.iter().filter_map(|timer| timer.get("Unit").cloned()).collect();
-    let mut words = vec!["--property=Id,LoadState,User,ExecStart,ExecStopPost"];
+    let mut words = vec!["show", "--property=Id,LoadState,User,ExecStart,ExecStopPost"];
     words.extend(units.iter().map(String::as_str));
-    let services = if units.is_empty() { Vec::new() } else { blocks(&show(manager, &words)) };
+    let services = if units.is_empty() { Vec::new() } else { blocks(&manager.ask(&words)) };
     let mut timers = read(&timers, &services);
     let owner = match manager {
         Manager::System => return timers,
@@ -150,18 +141,6 @@ fn argv(text: &str) -> String {
 fn moment(text: &str) -> Option<SystemTime> {
     let seconds: u64 = text.strip_prefix('@')?.parse().ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-}
-
-#[expect(clippy::disallowed_methods, reason = "systemctl is no job: it is waited for and leaves nothing behind")]
-fn show(manager: &Manager, arguments: &[&str]) -> String {
-    let mut command = Command::new("systemctl");
-    command.arg(if matches!(manager, Manager::System) { "--system" } else { "--user" });
-    if let Manager::Of(user) = manager {
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        command.env("XDG_RUNTIME_DIR", format!("/run/user/{}", user.uid)).env_remove("DBUS_SESSION_BUS_ADDRESS");
-    }
-    let output = command.arg("show").args(arguments).stdin(Stdio::null()).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::fail;
 use crate::commands::print_bytes;
+use crate::commands::systemctl::Manager;
 use crate::config::UsageError;
 use crate::schedules::calendar;
 use crate::shell::quote;
@@ -81,7 +82,7 @@ fn carry_out(changes: &[Change], apply: bool) -> ExitCode {
         return print_bytes(b"\nNothing was changed: add --apply.\n", code);
     }
     if Path::new("/run/systemd/system").is_dir() {
-        manager(&["daemon-reload"]);
+        manager().ask(&["daemon-reload"]);
     }
     code
 }
@@ -104,10 +105,10 @@ fn expectations(unit: &str) -> Vec<String> {
         let prefix = format!("{key}=");
         text.lines().filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned)).collect::<Vec<_>>()
     };
-    let triggers = value(&manager(&["show", "--property=TriggeredBy", unit]), "TriggeredBy").concat();
+    let triggers = value(&manager().ask(&["show", "--property=TriggeredBy", unit]), "TriggeredBy").concat();
     let timers: Vec<&str> = triggers.split_ascii_whitespace().filter(|unit| unit.ends_with(".timer")).collect();
     let [timer] = timers[..] else { return Vec::new() };
-    let text = manager(&["show", "--property=TimersCalendar,TimersMonotonic,RandomizedDelayUSec", timer]);
+    let text = manager().ask(&["show", "--property=TimersCalendar,TimersMonotonic,RandomizedDelayUSec", timer]);
     of_timer(
         &value(&text, "TimersCalendar"),
         &value(&text, "TimersMonotonic"),
@@ -180,11 +181,8 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-#[expect(clippy::disallowed_methods, reason = "systemctl is no job: it is waited for and leaves nothing behind")]
-fn manager(arguments: &[&str]) -> String {
-    let scope = if is_root() { "--system" } else { "--user" };
-    let output = Command::new("systemctl").arg(scope).args(arguments).stdin(Stdio::null()).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+fn manager() -> Manager {
+    if is_root() { Manager::System } else { Manager::Own }
 }
 
 #[cfg(test)]
