@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::setting::{SPECS, Setting};
-use super::{Auth, Config, Header, Lock, MASK, Origin, Scope, SecretSource, signal};
+use super::{Auth, Config, Gateway, Header, Lock, MASK, Origin, Scope, SecretSource, signal};
 use crate::expectation::Amount;
 
 /// One setting for people.
@@ -65,14 +65,7 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
         }),
         Setting::Labels => grouping_key.labels().map(|(name, value)| format!("{name}={value}")).collect(),
         Setting::Ci => one(config.ci.to_string()),
-        Setting::Gateways => config
-            .gateways
-            .iter()
-            .map(|gateway| match gateway.credentials() {
-                Some(_) => gateway.url().replacen("://", &format!("://{MASK}@"), 1),
-                None => gateway.url().to_owned(),
-            })
-            .collect(),
+        Setting::Gateways => config.gateways.iter().map(masked_address).collect(),
         Setting::Spread => one(config.spread.as_str().to_owned()),
         Setting::PushTimeout => one(duration_text(config.push_timeout)),
         Setting::BasicAuthUser => text(basic.map(|(user, _)| user.as_str())),
@@ -92,14 +85,7 @@ fn values(config: &Config, setting: Setting) -> Vec<String> {
         Setting::ClientCert => path(&connection.client_cert),
         Setting::ClientKey => path(&connection.client_key),
         Setting::Insecure => one(connection.insecure.to_string()),
-        Setting::RemoteWrite => config
-            .remote_write
-            .iter()
-            .map(|receiver| match receiver.address.credentials() {
-                Some(_) => receiver.address.url().replacen("://", &format!("://{MASK}@"), 1),
-                None => receiver.address.url().to_owned(),
-            })
-            .collect(),
+        Setting::RemoteWrite => config.remote_write.iter().map(|receiver| masked_address(&receiver.address)).collect(),
         Setting::NoPush => one(report.no_push.to_string()),
         Setting::TextfileDir => path(&report.textfile_dir),
         Setting::PushRetry => one(report.push_retry.to_string()),
@@ -144,6 +130,14 @@ fn secret_file(source: Option<&SecretSource>) -> Vec<String> {
     match source {
         Some(SecretSource::File(path)) => vec![path.display().to_string()],
         _ => Vec::new(),
+    }
+}
+
+/// An address without the credentials that may stand in it.
+fn masked_address(address: &Gateway) -> String {
+    match address.credentials() {
+        Some(_) => address.url().replacen("://", &format!("://{MASK}@"), 1),
+        None => address.url().to_owned(),
     }
 }
 
