@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::list::read_all;
 use super::selection::selector;
 use super::session::{demand_gateway, driver, request_timeout};
-use super::terminal_width;
+use super::{stderr, stdout, terminal_width};
 use crate::cli::janitor::{ClearArgs, SortBy};
 use crate::config::{Config, UsageError};
 use crate::delivery::Clients;
@@ -125,22 +125,20 @@ fn has(groups: usize) -> String {
 
 /// Asks, if there is somebody to ask: a person who sends the plan into a file or a pager is one.
 fn agreed(planned: usize) -> bool {
-    let is_seen = crate::commands::stderr().is_terminal() || crate::commands::stdout().is_terminal();
+    let is_seen = stderr().is_terminal() || stdout().is_terminal();
     if !(io::stdin().is_terminal() && is_seen) {
         return true;
     }
     let question = format!("Delete these {planned} groups? [y/N] ");
-    let asked = match crate::commands::stderr().is_terminal() {
-        true => crate::commands::stderr().write_all(question.as_bytes()),
-        false => {
-            crate::commands::stdout().write_all(question.as_bytes()).and_then(|()| crate::commands::stdout().flush())
-        }
+    let asked = match stderr().is_terminal() {
+        true => stderr().write_all(question.as_bytes()),
+        false => stdout().write_all(question.as_bytes()).and_then(|()| stdout().flush()),
     };
     let mut answer = String::new();
     let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
     if !answer.ends_with('\n') {
         // Ctrl-D: what is said next gets a line of its own.
-        writeln!(crate::commands::stderr()).unwrap_or_default();
+        writeln!(stderr()).unwrap_or_default();
     }
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::commands::stderr;
+
 /// Redrawn no more often than this.
 const EVERY: Duration = Duration::from_millis(100);
 /// Fewer groups are gone before anybody reads a number.
@@ -22,16 +24,9 @@ pub struct Progress {
 impl Progress {
     /// For `total` groups.
     pub fn new(total: usize) -> Self {
-        let columns =
-            terminal_size::terminal_size_of(crate::commands::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        let columns = terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| usize::from(width.0));
         let length = LONGEST.min(columns.saturating_sub(bar(total, total, 0).len() + 1));
-        Self {
-            total,
-            done: 0,
-            drawn: None,
-            enabled: total >= WORTH_IT && crate::commands::stderr().is_terminal(),
-            length,
-        }
+        Self { total, done: 0, drawn: None, enabled: total >= WORTH_IT && stderr().is_terminal(), length }
     }
 
     /// One more is done.
@@ -53,7 +48,7 @@ impl Progress {
 
 /// A terminal that is gone is no reason to stop.
 fn say(text: &str) {
-    let mut stderr = crate::commands::stderr().lock();
+    let mut stderr = self::stderr().lock();
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).unwrap_or_default();
 }
 
