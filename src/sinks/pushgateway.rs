@@ -29,6 +29,7 @@ use crate::metrics::Sample;
 pub mod answer;
 pub mod complaint;
 pub mod groups;
+mod lines;
 pub mod path;
 mod scrape;
 

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::ControlFlow;
 
 use super::complaint::{self, Complaint, ComplaintKind};
+use super::lines::Lines;
 use super::path::RawKey;
 use crate::sinks::http::reply::{Outage, Reply, cut, describe_body, is_html, quote};
 
@@ -224,7 +226,7 @@ pub fn poison_of_scrape(reply: &Reply<'_>) -> Option<Poison> {
 #[derive(Debug)]
 pub struct TypeCheck<'a> {
     ours: BTreeMap<&'a str, &'a str>,
-    line: Vec<u8>,
+    lines: Lines,
     /// "metric rows is a gauge there and a counter here".
     pub contradictions: Vec<String>,
 }
@@ -236,27 +238,20 @@ impl<'a> TypeCheck<'a> {
     /// Looks for the metrics of `body`.
     pub fn of(body: &'a [u8]) -> Self {
         let ours = std::str::from_utf8(body).unwrap_or_default().lines().filter_map(declared_type).collect();
-        Self { ours, line: Vec::new(), contradictions: Vec::new() }
+        Self { ours, lines: Lines::new(MAX_TYPE_LINE), contradictions: Vec::new() }
     }
 
     /// Takes the next piece of the scrape.
     pub fn feed(&mut self, piece: &[u8]) {
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            if self.line.len() < MAX_TYPE_LINE {
-                self.line.extend_from_slice(part);
+        let Self { ours, lines, contradictions } = self;
+        _ = lines.feed(piece, |line| {
+            if let Some((name, theirs)) = std::str::from_utf8(line).ok().and_then(declared_type)
+                && let Some(ours) = ours.get(name).filter(|ours| **ours != theirs)
+            {
+                contradictions.push(format!("metric {name} is a {theirs} there and a {ours} here"));
             }
-            if part.ends_with(b"\n") {
-                self.end_line();
-            }
-        }
-    }
-
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let Some((name, theirs)) = std::str::from_utf8(&line).ok().and_then(declared_type) else { return };
-        if let Some(ours) = self.ours.get(name).filter(|ours| **ours != theirs) {
-            self.contradictions.push(format!("metric {name} is a {theirs} there and a {ours} here"));
-        }
+            ControlFlow::Continue(())
+        });
     }
 }
 

@@ -1,5 +1,8 @@
 //! Reading `GET /metrics` as far as it tells which groups there are: line by line, as it arrives.
 
+use std::ops::ControlFlow;
+
+use super::lines::Lines;
 use super::path::RawKey;
 use crate::metrics::Sample;
 use crate::metrics::families::ScriptFamily;
@@ -24,8 +27,14 @@ const MAX_LINE: usize = 64 * 1024 * 1024;
 /// Looks for one group in the lines of a scrape.
 #[derive(Debug)]
 pub struct Search<'a> {
+    lines: Lines,
+    seen: Seen<'a>,
+}
+
+/// What a search has seen so far.
+#[derive(Debug)]
+struct Seen<'a> {
     key: &'a RawKey,
-    line: Vec<u8>,
     inside: bool,
     found: Option<GroupLookup>,
     /// Whether the family was seen at all; a gateway without groups has none.
@@ -36,35 +45,27 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search for the group of `key`.
     pub fn new(key: &'a RawKey) -> Self {
-        Self { key, line: Vec::new(), inside: false, found: None, passed: false, is_exposition: false }
+        let seen = Seen { key, inside: false, found: None, passed: false, is_exposition: false };
+        Self { lines: Lines::new(MAX_LINE), seen }
     }
 
     /// Takes the next piece of the answer; `true` once nothing that follows can matter.
-    pub fn feed(&mut self, mut piece: &[u8]) -> bool {
-        while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
-            if self.line.is_empty() {
-                self.line(&piece[..end]);
-            } else {
-                self.line.extend_from_slice(&piece[..end]);
-                let line = std::mem::take(&mut self.line);
-                self.line(&line);
-            }
-            piece = &piece[end + 1..];
-            if self.found.is_some() || self.passed {
-                return true;
-            }
-        }
-        if self.line.len() + piece.len() <= MAX_LINE {
-            self.line.extend_from_slice(piece);
-        }
-        false
+    pub fn feed(&mut self, piece: &[u8]) -> bool {
+        let Self { lines, seen } = self;
+        let fed = lines.feed(piece, |line| {
+            seen.line(line);
+            if seen.found.is_some() || seen.passed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        fed.is_break()
     }
 
     /// What was found. `None` if this was no scrape of a Pushgateway, which always shows metrics of its own.
     pub fn result(&self) -> Option<GroupLookup> {
-        self.found.or(self.is_exposition.then_some(GroupLookup::Absent))
+        self.seen.found.or(self.seen.is_exposition.then_some(GroupLookup::Absent))
     }
+}
 
+impl Seen<'_> {
     fn line(&mut self, line: &[u8]) {
         self.is_exposition |= line.starts_with(b"# TYPE ");
         if line.starts_with(b"#") {
@@ -85,8 +86,14 @@ impl<'a> Search<'a> {
 /// Collects what a scrape says of one group by jobmon's own families.
 #[derive(Debug)]
 pub struct MemoryReader<'a> {
+    lines: Lines,
+    told: Told<'a>,
+}
+
+/// What was told so far.
+#[derive(Debug)]
+struct Told<'a> {
     key: &'a RawKey,
-    line: Vec<u8>,
     is_exposition: bool,
     samples: Vec<Sample>,
 }
@@ -94,26 +101,26 @@ pub struct MemoryReader<'a> {
 impl<'a> MemoryReader<'a> {
     /// What is said of the group of `key`.
     pub fn of(key: &'a RawKey) -> Self {
-        Self { key, line: Vec::new(), is_exposition: false, samples: Vec::new() }
+        Self { lines: Lines::new(MAX_LINE), told: Told { key, is_exposition: false, samples: Vec::new() } }
     }
 
     /// Takes the next piece of the answer.
     pub fn feed(&mut self, piece: &[u8]) {
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") {
-                let line = std::mem::take(&mut self.line);
-                self.read(&line);
-            }
-        }
+        let Self { lines, told } = self;
+        _ = lines.feed(piece, |line| {
+            told.read(line);
+            ControlFlow::Continue(())
+        });
     }
 
     /// The samples, with no labels but their own. `None` if this was no scrape of a Pushgateway, which always shows metrics of
     /// its own.
     pub fn result(self) -> Option<Vec<Sample>> {
-        self.is_exposition.then_some(self.samples)
+        self.told.is_exposition.then_some(self.told.samples)
     }
+}
 
+impl Told<'_> {
     fn read(&mut self, line: &[u8]) {
         self.is_exposition |= line.starts_with(b"# TYPE ");
         if !line.starts_with(b"script_") {
