@@ -48,6 +48,7 @@ pub use reporter::{Reporting, Start};
 pub use retry::{Retries, splay};
 pub use running::TimeLimit;
 pub use spawn::{CommandLine, Environment};
+pub use tree::start_time;
 pub use worker::Worker;
 
 use job::Job;

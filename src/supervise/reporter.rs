@@ -54,9 +54,8 @@ pub struct Start {
 impl Start {
     /// Of a run of this process. Asked before a process is forked that may outlive this one.
     fn now(at: SystemTime) -> Self {
-        let own = Pid::own();
-        let since = tree::look_at(own).map_or(0, |process| process.started);
-        Self { supervisor: own.get().unsigned_abs(), since, at }
+        let supervisor = std::process::id();
+        Self { supervisor, since: tree::start_time(supervisor).unwrap_or_default(), at }
     }
 }
 

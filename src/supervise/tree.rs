@@ -46,6 +46,13 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
+/// When a process was started, in clock ticks since boot (proc_pid_stat(5)); none for one that is gone, or where `/proc` is not
+/// there or shows others. A zombie counts as gone: it can hold no lock and finish no run.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let process = look_at(Pid::new(i32::try_from(pid).ok()?)?)?;
+    (!process.zombie).then_some(process.started)
+}
+
 /// One process; None if it is gone, or `/proc` is not there or shows others.
 pub(super) fn look_at(pid: Pid) -> Option<Process> {
     let path = stat_file(pid);
@@ -201,6 +208,26 @@ mod tests {
         assert_eq!(parse(&zombie), Some(Process { zombie: true, ..expected }));
         assert_eq!(parse("42 (short) R 1"), None);
         assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn the_start_time_is_field_22_whatever_the_command_is_called() {
+        let check = |name: &[u8], state: &str, expected: Option<u64>| {
+            let mut stat = b"42 (".to_vec();
+            stat.extend_from_slice(name);
+            stat.extend_from_slice(
+                format!(") {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 5 5\n").as_bytes(),
+            );
+            let alive = parse(&String::from_utf8_lossy(&stat)).filter(|process| !process.zombie);
+            assert_eq!(alive.map(|process| process.started), expected, "{:?} {state}", name.escape_ascii().to_string());
+        };
+        check(b"jobmon", "S", Some(777));
+        check(b"a b) R 1 (", "R", Some(777));
+        check(b"\xff\n)", "D", Some(777));
+        check(b"jobmon", "Z", None);
+        for stat in [&b""[..], b"42", b"42 (x)", b"42 (x) S 1 2"] {
+            assert_eq!(parse(&String::from_utf8_lossy(stat)), None);
+        }
     }
 
     #[test]

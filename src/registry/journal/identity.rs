@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::record::RunId;
+use crate::supervise::start_time;
 
 /// A new name for a run of this process: `BOOT-PID-START-MOMENT`, where BOOT is the first 12 digits of the kernel's boot
 /// id, START the process's start time in clock ticks since boot, and MOMENT the present time with a counter.
@@ -52,46 +53,9 @@ fn boot_id() -> String {
     format!("{digits:0>12}")
 }
 
-/// Field 22 of `/proc/PID/stat` (proc(5): "The time the process started after system boot"); none for a process that is
-/// gone. A zombie counts as gone: it can hold no lock and finish no run.
-fn start_time(pid: u32) -> Option<u64> {
-    start_time_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-}
-
-fn start_time_in(stat: &[u8]) -> Option<u64> {
-    // The second field is the command name in parentheses, which may itself hold spaces, parentheses and any byte.
-    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
-    let state = fields.next()?;
-    if state == "Z" || state == "X" {
-        return None;
-    }
-    // The state is field 3; 18 fields lie between it and field 22.
-    fields.nth(18)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_start_time_is_field_22_whatever_the_command_is_called() {
-        let check = |name: &[u8], state: &str, expected: Option<u64>| {
-            let mut stat = b"42 (".to_vec();
-            stat.extend_from_slice(name);
-            stat.extend_from_slice(
-                format!(") {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 5 5\n").as_bytes(),
-            );
-            assert_eq!(start_time_in(&stat), expected, "{:?} {state}", name.escape_ascii().to_string());
-        };
-        check(b"jobmon", "S", Some(777));
-        check(b"a b) R 1 (", "R", Some(777));
-        check(b"\xff\n)", "D", Some(777));
-        check(b"jobmon", "Z", None);
-        for stat in [&b""[..], b"42", b"42 (x)", b"42 (x) S 1 2"] {
-            assert_eq!(start_time_in(stat), None);
-        }
-    }
 
     #[test]
     fn this_process_is_alive_and_its_look_alikes_are_not() {
