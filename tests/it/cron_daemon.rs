@@ -63,7 +63,7 @@ fn what_is_wrapped_does_what_it_did_under_debians_cron() {
             "cp $BOX/crontabs/* /etc/cron.d/; chmod 644 /etc/cron.d/*\n\
              faketime '2026-11-28 12:00:57' cron -f -L 15 &\n\
              until [ -e $BOX/stop ]; do sleep 0.1; done\n\
-             until [ $(pgrep -xc cron) = 1 ] && ! pgrep -x 'sh|sleep|jobmon'; do sleep 0.1; done\n\
+             until [ $(pgrep -xc cron) = 1 ] && ! pgrep -x 'sh|sleep|jobmon' >/dev/null; do sleep 0.1; done\n\
              mkdir $BOX/state/copy; cp -r /var/lib/jobmon/. $BOX/state/copy",
         )
         .any_stderr()

@@ -252,7 +252,7 @@ fn a_line_with_a_fallback_runs_on_where_jobmon_was_removed() {
                   printf '* * * * * root cat > %s/ran; exit 4%%from input\\n* * * * * root test -d / && echo x > %s/guarded\\n' $BOX $BOX > /etc/cron.d/one\n\
                   cp /etc/cron.d/one $BOX/before; $BOX/gone/jobmon cron wrap /etc/cron.d/one --fallback --apply >/dev/null; rm -r $BOX/gone\n\
                   grep -c gone/jobmon /etc/cron.d/one; faketime '2026-11-28 12:00:58' cron -f -L 15 &\n\
-                  until [ -s $BOX/guarded ] && [ -s $BOX/ran ] && ! pgrep -x sh; do sleep 0.1; done; cat $BOX/ran $BOX/guarded\n\
+                  until [ -s $BOX/guarded ] && [ -s $BOX/ran ] && ! pgrep -x sh >/dev/null; do sleep 0.1; done; cat $BOX/ran $BOX/guarded\n\
                   $JOBMON cron unwrap /etc/cron.d/one --apply >/dev/null; cmp /etc/cron.d/one $BOX/before && echo as before";
     machine.script(&format!("set +e\n{script}")).stdout("2\nfrom input\nx\nas before\n").any_stderr().run();
     eventually(PATIENCE, "the end of the job in the log", || {
