@@ -327,6 +327,8 @@ fn build(
                     "would have {length} bytes, and {} takes {longest}: wrap the file with --keep-lines",
                     crontab.daemon().title()
                 ));
+            } else if !is_job_with(crontab, layout, (line, job), &replacement) {
+                action = Action::Keep(format!("{} would read it as a variable", crontab.daemon().title()));
             } else {
                 text.extend(&crontab.text()[copied..job.command.start]);
                 text.extend(&replacement);
@@ -346,6 +348,13 @@ fn build(
         text = crontab.text().to_vec();
     }
     Plan { decisions, text, refused }
+}
+
+/// Whether the line is a job with this command too: with a user `=`, what the command begins with decides.
+fn is_job_with(crontab: &Crontab, layout: Layout, (line, job): (usize, &Job), command: &[u8]) -> bool {
+    let (range, text) = (&crontab.lines[line].range, crontab.text());
+    let (before, after) = (&text[range.start..job.command.start], &text[job.command.end..range.end]);
+    Crontab::parse([before, command, after, b"\n"].concat(), crontab.daemon(), layout).jobs().count() == 1
 }
 
 /// Whether `text` holds the same jobs at the same times, wrapped or not.

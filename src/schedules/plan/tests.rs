@@ -128,6 +128,15 @@ fn lines_that_stay_as_they_are() {
 }
 
 #[test]
+fn a_line_that_would_become_a_variable_stays_as_it_is() {
+    let text = b"@daily = '\n0 3 * * * root a\n";
+    let plan = plan_wrap(text, Daemon::Debian, Layout::System, &Selection::default());
+    let actions: Vec<_> = plan.decisions.iter().map(|decision| decision.action.clone()).collect();
+    assert_eq!(actions, [Action::Keep("Debian's cron would read it as a variable".to_owned()), Action::Wrap]);
+    assert_eq!(plan.refused, None);
+}
+
+#[test]
 fn what_runs_under_jobmon_sh_is_not_wrapped_once_more() {
     let text = b"SHELL=/usr/bin/jobmon-sh\n* * * * * a\n";
     let plan = plan_wrap(text, Daemon::Debian, Layout::User, &Selection::default());
