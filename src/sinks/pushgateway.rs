@@ -367,23 +367,20 @@ impl Client {
         begun: Instant,
         deadline: Instant,
     ) -> Answer {
-        let mut failed_at = None;
-        let listed = self.groups(&[], deadline, |group| {
-            if group.last_push_failed && group.candidate_keys().contains(key) {
-                failed_at = Some(group.push_failure_time);
+        let mut is_refused = Ok(false);
+        // The gateway hangs up just before it notes the refusal, so that one look may come too early.
+        for _ in 0..2 {
+            is_refused = self.notes_a_refusal(key, begun, deadline).await;
+            if !matches!(is_refused, Ok(false)) {
+                break;
             }
-        });
-        // All by the gateway's clock, which tells whole seconds.
-        let now = match listed.await {
-            Ok(date) => date.unwrap_or_else(SystemTime::now).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        }
+        match is_refused {
+            Ok(true) => {}
             Err(_) if self.prove_by_refusal(key, deadline).await.is_ok() => {
                 return Answer::Unavailable(Outage { remedy: Remedy::State, ..outage });
             }
-            Err(_) => return Answer::Unavailable(outage),
-        };
-        let age = failed_at.map(|failed_at| now.as_secs_f64() - failed_at);
-        if age.is_none_or(|age| age > begun.elapsed().as_secs_f64() + 1.0) {
-            return Answer::Unavailable(outage);
+            Ok(false) | Err(_) => return Answer::Unavailable(outage),
         }
         let mut types = TypeCheck::of(body);
         let scraped = self.scrape_into(deadline, |piece| types.feed(piece)).await;
@@ -391,6 +388,20 @@ impl Client {
             Err(ReadError::Poisoned(poison)) => Answer::Poisoned(poison),
             _ => Answer::Rejected(Rejection::without_words(&types.contradictions)),
         }
+    }
+
+    /// Whether a push to the group has failed since `begun`, as the gateway notes it.
+    async fn notes_a_refusal(&self, key: &RawKey, begun: Instant, deadline: Instant) -> Result<bool, ReadError> {
+        let mut failed_at = None;
+        let listed = self.groups(&[], deadline, |group| {
+            if group.last_push_failed && group.candidate_keys().contains(key) {
+                failed_at = Some(group.push_failure_time);
+            }
+        });
+        // All by the gateway's clock, which tells whole seconds.
+        let now = listed.await?.unwrap_or_else(SystemTime::now);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Ok(failed_at.is_some_and(|failed_at| now - failed_at <= begun.elapsed().as_secs_f64() + 1.0))
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes, deadline: Instant) -> Result<Received, Loss> {
